@@ -1,0 +1,1 @@
+//! The layout of what the kernel programs and the agent exchange.

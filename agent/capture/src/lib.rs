@@ -1,0 +1,2 @@
+//! Kernel events and socket snapshots as typed values.
+pub mod event;

@@ -1,0 +1,3 @@
+//! The node agent: observes one node and reports to an aggregator.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Where nodes are drawn: a two-level force layout whose nodes stay put.

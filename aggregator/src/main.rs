@@ -1,0 +1,3 @@
+//! The aggregator: ingests agents, keeps the live topology and serves it.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The topology core, sans-IO: agent changes in, view differences out.

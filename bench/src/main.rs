@@ -1,0 +1,3 @@
+//! Load, overhead and accuracy harnesses.
+
+fn main() {}

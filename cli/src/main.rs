@@ -1,0 +1,3 @@
+//! The map, live, in a terminal.
+
+fn main() {}

@@ -1,0 +1,38 @@
+//! Generates the messages and services from `proto/`. `protox` compiles the files, so that a build
+//! needs no `protoc`.
+
+use std::path::{Path, PathBuf};
+
+const AS_TEXT: &str = "#[serde(with = \"crate::address::text\")]";
+const AS_TEXT_LIST: &str = "#[serde(with = \"crate::address::text_list\")]";
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo:rerun-if-changed=proto");
+    let files = [
+        "mesoscope/v1/model.proto",
+        "mesoscope/v1/uplink.proto",
+        "mesoscope/v1/observe.proto",
+    ];
+    let descriptors = protox::compile(files, ["proto"])?;
+    let out = PathBuf::from(std::env::var("OUT_DIR")?);
+    write_descriptor_set(&out.join("descriptors.bin"), &descriptors)?;
+    tonic_prost_build::configure()
+        // The view messages are also the JSON of REST and WebSocket: one shape for every consumer.
+        .type_attribute(".mesoscope.v1", "#[derive(serde::Serialize, serde::Deserialize)]")
+        .type_attribute(".mesoscope.v1", "#[serde(rename_all = \"snake_case\")]")
+        .message_attribute(".mesoscope.v1", "#[serde(default)]")
+        .field_attribute("mesoscope.v1.Endpoint.address", AS_TEXT)
+        .field_attribute("mesoscope.v1.AddressName.address", AS_TEXT)
+        .field_attribute("mesoscope.v1.Container.addresses", AS_TEXT_LIST)
+        .field_attribute("mesoscope.v1.NetworkInterface.addresses", AS_TEXT_LIST)
+        .compile_fds(descriptors)?;
+    Ok(())
+}
+
+fn write_descriptor_set(
+    path: &Path,
+    descriptors: &impl prost::Message,
+) -> Result<(), Box<dyn std::error::Error>> {
+    std::fs::write(path, descriptors.encode_to_vec())?;
+    Ok(())
+}

@@ -1,0 +1,15 @@
+//! Every wire contract of Mesoscope, and the code generated from it.
+//!
+//! The `.proto` files under `proto/proto` are the documentation of each message; the doc comments
+//! of the generated types come from them.
+
+pub mod address;
+
+/// `mesoscope.v1`: agent to aggregator (`Uplink`) and aggregator to consumers (`Observe`).
+#[allow(missing_docs, clippy::all, clippy::pedantic)]
+pub mod v1 {
+    tonic::include_proto!("mesoscope.v1");
+}
+
+/// The compiled descriptors of every service here, for gRPC reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

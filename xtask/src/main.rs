@@ -1,0 +1,3 @@
+//! The only entry points a person must know: build-ebpf, up, test, bench, vmtest, tidy.
+
+fn main() {}
