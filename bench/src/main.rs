@@ -1,3 +1,67 @@
-//! Load, overhead and accuracy harnesses.
+//! Load, overhead and accuracy harnesses: each subcommand runs the real binaries, measures what
+//! SPECIFICATION.md promises, and prints it as a table or as one JSON object.
 
-fn main() {}
+mod containers;
+mod machine;
+mod observe;
+mod overhead;
+mod report;
+mod stack;
+mod tiny;
+mod usage;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use report::Report;
+use stack::Programs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {
+    /// Folder of the release binaries; default: where this program is.
+    #[arg(long, global = true)]
+    bin_dir: Option<PathBuf>,
+    /// Print one JSON object instead of a table.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Also write the JSON to this file.
+    #[arg(long, global = true, value_name = "FILE")]
+    output: Option<PathBuf>,
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// What the agent costs, and how much slower the observed work is.
+    Overhead(overhead::Options),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse()).await {
+        Ok(report) if report.met => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("mesoscope-bench: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<Report> {
+    let here = std::env::current_exe()?;
+    let here = here.parent().context("this program is in a folder")?;
+    let programs = Programs::in_folder(arguments.bin_dir.as_deref().unwrap_or(here))?;
+    let report = match &arguments.bench {
+        Bench::Overhead(options) => overhead::run(&programs, options).await?,
+    };
+    report.print(arguments.json)?;
+    if let Some(path) = &arguments.output {
+        std::fs::write(path, serde_json::to_string_pretty(&report)? + "\n")
+            .with_context(|| format!("writing {}", path.display()))?;
+    }
+    Ok(report)
+}
