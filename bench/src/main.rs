@@ -1,6 +1,7 @@
 //! Load, overhead and accuracy harnesses: each subcommand runs the real binaries, measures what
 //! SPECIFICATION.md promises, and prints it as a table or as one JSON object.
 
+mod capture;
 mod containers;
 mod machine;
 mod observe;
@@ -8,6 +9,7 @@ mod overhead;
 mod report;
 mod stack;
 mod tiny;
+mod truth;
 mod usage;
 
 use anyhow::{Context, Result};
@@ -35,6 +37,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Bench {
+    /// What is seen of short processes, short connections and floods, against the truth.
+    Capture(capture::Options),
     /// What the agent costs, and how much slower the observed work is.
     Overhead(overhead::Options),
 }
@@ -56,6 +60,7 @@ async fn run(arguments: Arguments) -> Result<Report> {
     let here = here.parent().context("this program is in a folder")?;
     let programs = Programs::in_folder(arguments.bin_dir.as_deref().unwrap_or(here))?;
     let report = match &arguments.bench {
+        Bench::Capture(options) => capture::run(&programs, options).await?,
         Bench::Overhead(options) => overhead::run(&programs, options).await?,
     };
     report.print(arguments.json)?;

@@ -192,9 +192,7 @@ fn figure(value: f64, unit: &str) -> String {
 
 fn plain(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table
-        .load_preset(presets::UTF8_HORIZONTAL_ONLY)
-        .set_header(header);
+    table.load_preset(presets::NOTHING).set_header(header);
     table
 }
 
@@ -215,6 +213,12 @@ fn flatten(name: &str, value: &Value, table: &mut Table) {
             table.add_row([
                 name.to_owned(),
                 format!("{} values (see --json)", items.len()),
+            ]);
+        }
+        Value::Number(number) if number.is_f64() => {
+            table.add_row([
+                name.to_owned(),
+                format!("{:.4}", number.as_f64().unwrap_or(f64::NAN)),
             ]);
         }
         other => {

@@ -3,7 +3,7 @@
 use super::number;
 use super::truth::{Truth, now};
 use std::io::{Read, Result};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -104,7 +104,12 @@ fn connect_flat_out(
     accepted: &AtomicU64,
 ) -> Result<u64> {
     let listeners: Vec<TcpListener> = (0..ADDRESSES_PER_THREAD)
-        .map(|index| TcpListener::bind(([127, 0, 0, 2 + thread * ADDRESSES_PER_THREAD + index], 0)))
+        .map(|index| {
+            TcpListener::bind((
+                Ipv4Addr::new(127, 0, 0, 2 + thread * ADDRESSES_PER_THREAD + index),
+                0,
+            ))
+        })
         .collect::<Result<_>>()?;
     let addresses: Vec<SocketAddr> = listeners
         .iter()

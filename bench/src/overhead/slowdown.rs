@@ -102,7 +102,9 @@ impl Worker {
         } else {
             tiny
         };
-        let mut child = Command::new(actor)
+        let mut child = Command::new("unshare")
+            .arg("--net")
+            .arg(actor)
             .args(["work", work.kind()])
             .arg(program)
             .stdin(Stdio::piped())

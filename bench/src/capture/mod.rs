@@ -1,0 +1,147 @@
+//! `capture`: what the agent sees, against what was really there.
+
+mod connections;
+mod flood;
+mod processes;
+
+use crate::containers::Docker;
+use crate::observe::Collector;
+use crate::report::Report;
+use crate::stack::{Programs, Stack};
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use mesoscope_proto::v1::{Event, EventKind, GapKind};
+use serde::Serialize;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// Options of `capture`.
+#[derive(Args, Clone, Debug, Serialize)]
+pub struct Options {
+    /// Processes of 5 to 50 ms, half of them in containers; and as many connections.
+    #[arg(long, default_value_t = 400)]
+    count: usize,
+    /// Seconds of each flood.
+    #[arg(long, default_value_t = 5)]
+    flood_seconds: u32,
+    /// The agent's per-cgroup cap on events/s during the floods; 0 leaves the agent's default.
+    #[arg(long, default_value_t = 0)]
+    event_rate_cap: u32,
+}
+
+/// How long the last events may take to arrive.
+const ARRIVAL: Duration = Duration::from_secs(5);
+
+/// What a part works with.
+struct Bench {
+    stack: Stack,
+    actor: PathBuf,
+    docker: Option<Docker>,
+    options: Options,
+}
+
+impl Bench {
+    /// A path in the scratch folder.
+    fn path(&self, name: &str) -> PathBuf {
+        self.stack.folder.path().join(name)
+    }
+
+    /// Runs an actor on the host to its end, and says what pid it had.
+    async fn actor(&self, arguments: Vec<String>) -> Result<u32> {
+        let actor = self.actor.clone();
+        tokio::task::spawn_blocking(move || {
+            let mut child = Command::new(actor)
+                .args(&arguments)
+                .stdin(Stdio::null())
+                .spawn()?;
+            let pid = child.id();
+            ensure!(child.wait()?.success(), "the actor failed: {arguments:?}");
+            Ok(pid)
+        })
+        .await?
+    }
+
+    /// The scratch folder, as an option of `docker run`.
+    fn volume(&self) -> Result<String> {
+        let folder = self
+            .stack
+            .folder
+            .path()
+            .to_str()
+            .context("the scratch folder's path is not UTF-8")?;
+        Ok(format!("{folder}:/truth"))
+    }
+}
+
+/// Gaps that the agent reported, and how many events they hold.
+#[derive(Default)]
+struct Gaps(HashMap<(i32, String, u64, u64), u64>);
+
+impl Gaps {
+    async fn watch(stack: &Stack) -> Result<Collector<Self>> {
+        Collector::start(
+            stack,
+            &[EventKind::Gap],
+            "",
+            |gaps: &mut Self, event: Event| {
+                if let Some(gap) = event.gap {
+                    gaps.0.insert(
+                        (gap.kind, gap.what, gap.cgroup_id, gap.since_unix_ns),
+                        gap.count,
+                    );
+                }
+            },
+        )
+        .await
+    }
+
+    fn count(&self, kind: GapKind) -> u64 {
+        self.0
+            .iter()
+            .filter(|((of, ..), _)| *of == i32::from(kind))
+            .map(|(_, count)| count)
+            .sum()
+    }
+}
+
+/// Runs it.
+pub async fn run(programs: &Programs, options: &Options) -> Result<Report> {
+    let mut report = Report::begin("capture", options)?;
+    let cap = options.event_rate_cap.to_string();
+    let agent_options: &[&str] = if options.event_rate_cap == 0 {
+        &[]
+    } else {
+        &["--event-rate-cap", &cap]
+    };
+    let bench = Bench {
+        docker: Docker::connect(&programs.actor)?,
+        stack: Stack::start(programs, agent_options).await?,
+        actor: programs.actor.clone(),
+        options: options.clone(),
+    };
+    if bench.docker.is_none() {
+        report.not_measured(
+            "the same in containers",
+            ">=",
+            100.0,
+            "%",
+            "no Docker engine answers",
+        );
+    }
+    processes::measure(&bench, &mut report).await?;
+    connections::measure(&bench, &mut report).await?;
+    flood::execs(&bench, &mut report).await?;
+    flood::connections(&bench, &mut report).await?;
+    Ok(report.finish())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of a bench are small")]
+fn percent(part: usize, of: usize) -> f64 {
+    if of == 0 {
+        0.0
+    } else {
+        part as f64 / of as f64 * 100.0
+    }
+}
