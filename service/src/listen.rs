@@ -1,0 +1,485 @@
+//! Where a service may listen (the rule), and the sockets themselves, plain or TLS.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
+
+use crate::{tls, token};
+
+/// How a listening address is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Posture {
+    /// Only this machine reaches it.
+    Loopback,
+    /// Others reach it, through TLS and authentication.
+    Secured,
+    /// Others reach it unprotected, by `--insecure-listen`.
+    Insecure,
+}
+
+/// What is configured for a listening address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Protection {
+    /// TLS is configured.
+    pub tls: bool,
+    /// Everyone who comes in is authenticated.
+    pub authentication: bool,
+}
+
+/// Others would reach the service unprotected.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "refusing to listen on {address}, which others can reach, without {missing}. Two ways out: \
+     configure {missing} ({how}), or accept by name that anyone who can reach it may read and \
+     control (--insecure-listen)"
+)]
+pub struct Unprotected {
+    address: IpAddr,
+    missing: &'static str,
+    how: String,
+}
+
+/// The rule: loopback needs nothing; any other address needs TLS and authentication, or
+/// `insecure_listen` by name. `how` names the service's flags that configure them.
+///
+/// # Errors
+/// [`Unprotected`], which names both ways out.
+pub fn check(
+    address: IpAddr,
+    protection: Protection,
+    insecure_listen: bool,
+    how: &str,
+) -> Result<Posture, Unprotected> {
+    let missing = match (protection.tls, protection.authentication) {
+        _ if address.to_canonical().is_loopback() => return Ok(Posture::Loopback),
+        (true, true) => return Ok(Posture::Secured),
+        _ if insecure_listen => return Ok(Posture::Insecure),
+        (false, false) => "TLS and authentication",
+        (false, true) => "TLS",
+        (true, false) => "authentication",
+    };
+    Err(Unprotected {
+        address,
+        missing,
+        how: how.to_owned(),
+    })
+}
+
+/// Value parser of `--host`: an IP address or "localhost".
+///
+/// # Errors
+/// When the text is neither.
+pub fn host(text: &str) -> Result<IpAddr, String> {
+    if text == "localhost" {
+        return Ok(Ipv4Addr::LOCALHOST.into());
+    }
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    bare.unwrap_or(text)
+        .parse()
+        .map_err(|_| "not an IP address to listen on (127.0.0.1, ::1, 0.0.0.0, ...)".to_owned())
+}
+
+/// Value parser of an address to listen on: "127.0.0.1:4042", "[::1]:4042", "localhost:4042".
+///
+/// # Errors
+/// When the text is none of these.
+pub fn socket(text: &str) -> Result<SocketAddr, String> {
+    let expected = || "not an address with a port (127.0.0.1:4042, [::1]:4042)".to_owned();
+    let (name, port) = text.rsplit_once(':').ok_or_else(expected)?;
+    let port = port.parse().map_err(|_| expected())?;
+    Ok(SocketAddr::new(host(name).map_err(|_| expected())?, port))
+}
+
+/// Who is at the other end of a connection. A request extension of axum (`ConnectInfo<Peer>`) and
+/// tonic (`Peer`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// Its address.
+    pub address: SocketAddr,
+    /// The connection is encrypted.
+    pub tls: bool,
+    /// SHA-256 of the client certificate, in hex, once it was verified.
+    pub certificate: Option<String>,
+}
+
+/// A listening socket that takes plain or TLS connections. Handshakes run beside each other and
+/// within a deadline, so that a slow client holds up nobody; the number of connections is bounded.
+#[derive(Debug)]
+pub struct Listener {
+    address: SocketAddr,
+    connections: mpsc::Receiver<Connection>,
+    slots: Arc<Semaphore>,
+    slots_max: usize,
+}
+
+const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
+
+impl Listener {
+    /// Binds. At most `connections_max` connections are open at once; more wait in the kernel's
+    /// queue.
+    ///
+    /// # Errors
+    /// When the address can't be bound.
+    pub async fn bind(
+        address: SocketAddr,
+        tls: Option<Arc<tls::Server>>,
+        connections_max: usize,
+    ) -> io::Result<Self> {
+        let socket = TcpListener::bind(address).await?;
+        let address = socket.local_addr()?;
+        let slots = Arc::new(Semaphore::new(connections_max));
+        let (sender, connections) = mpsc::channel(16);
+        tokio::spawn(accept_all(socket, tls, slots.clone(), sender));
+        Ok(Self {
+            address,
+            connections,
+            slots,
+            slots_max: connections_max,
+        })
+    }
+
+    /// The address that was bound, with the port that the system chose for port 0.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How many connections are open, and how many may be. Goes on working when the listener has
+    /// been handed to a server.
+    #[must_use]
+    pub fn fill(&self) -> Fill {
+        Fill {
+            slots: self.slots.clone(),
+            slots_max: self.slots_max,
+        }
+    }
+
+    /// The connections as a stream, for `tonic`'s `serve_with_incoming`.
+    pub fn into_stream(self) -> impl Stream<Item = io::Result<Connection>> {
+        ReceiverStream::new(self.connections).map(Ok)
+    }
+}
+
+/// How many connections of a listener are open.
+#[derive(Debug, Clone)]
+pub struct Fill {
+    slots: Arc<Semaphore>,
+    slots_max: usize,
+}
+
+impl Fill {
+    /// Connections open now.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.slots_max
+            .saturating_sub(self.slots.available_permits())
+    }
+
+    /// The bound.
+    #[must_use]
+    pub fn max(&self) -> usize {
+        self.slots_max
+    }
+}
+
+async fn accept_all(
+    socket: TcpListener,
+    tls: Option<Arc<tls::Server>>,
+    slots: Arc<Semaphore>,
+    sender: mpsc::Sender<Connection>,
+) {
+    loop {
+        let Ok(slot) = slots.clone().acquire_owned().await else {
+            return;
+        };
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
+            () = sender.closed() => return,
+        };
+        let (tcp, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file descriptors, or the client is gone already: both pass.
+                tracing::warn!(%error, "can't accept a connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        if let Err(error) = tcp.set_nodelay(true) {
+            tracing::debug!(%error, "can't set TCP_NODELAY");
+        }
+        let tls = tls.clone();
+        let sender = sender.clone();
+        tokio::spawn(async move {
+            let handshake = tokio::time::timeout(HANDSHAKE_DEADLINE, open(tcp, address, tls, slot));
+            match handshake.await {
+                // The server may have gone meanwhile; the connection goes with it.
+                Ok(Ok(connection)) => drop(sender.send(connection).await),
+                Ok(Err(error)) => tracing::info!(%address, %error, "TLS handshake refused"),
+                Err(_) => tracing::info!(%address, "TLS handshake took too long"),
+            }
+        });
+    }
+}
+
+async fn open(
+    tcp: TcpStream,
+    address: SocketAddr,
+    tls: Option<Arc<tls::Server>>,
+    slot: OwnedSemaphorePermit,
+) -> io::Result<Connection> {
+    let Some(tls) = tls else {
+        let peer = Peer {
+            address,
+            tls: false,
+            certificate: None,
+        };
+        return Ok(Connection {
+            io: Io::Plain(tcp),
+            peer,
+            _slot: slot,
+        });
+    };
+    let stream = TlsAcceptor::from(tls.config()).accept(tcp).await?;
+    let certificates = stream.get_ref().1.peer_certificates();
+    let certificate = certificates
+        .and_then(|chain| chain.first())
+        .map(|certificate| token::hex(&token::digest(certificate.as_ref())));
+    let peer = Peer {
+        address,
+        tls: true,
+        certificate,
+    };
+    Ok(Connection {
+        io: Io::Tls(Box::new(stream)),
+        peer,
+        _slot: slot,
+    })
+}
+
+/// An accepted connection.
+#[derive(Debug)]
+pub struct Connection {
+    io: Io,
+    peer: Peer,
+    _slot: OwnedSemaphorePermit,
+}
+
+#[derive(Debug)]
+enum Io {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Connection {
+    /// Who is at the other end.
+    #[must_use]
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &mut self.io {
+            Io::Plain(io) => Pin::new(io).poll_read(context, buffer),
+            Io::Tls(io) => Pin::new(io).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.io {
+            Io::Plain(io) => Pin::new(io).poll_write(context, data),
+            Io::Tls(io) => Pin::new(io).poll_write(context, data),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.io {
+            Io::Plain(io) => Pin::new(io).poll_flush(context),
+            Io::Tls(io) => Pin::new(io).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.io {
+            Io::Plain(io) => Pin::new(io).poll_shutdown(context),
+            Io::Tls(io) => Pin::new(io).poll_shutdown(context),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        data: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.io {
+            Io::Plain(io) => Pin::new(io).poll_write_vectored(context, data),
+            Io::Tls(io) => Pin::new(io).poll_write_vectored(context, data),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.io {
+            Io::Plain(io) => io.is_write_vectored(),
+            Io::Tls(io) => io.is_write_vectored(),
+        }
+    }
+}
+
+impl tonic::transport::server::Connected for Connection {
+    type ConnectInfo = Peer;
+
+    fn connect_info(&self) -> Peer {
+        self.peer.clone()
+    }
+}
+
+impl axum::serve::Listener for Listener {
+    type Io = Connection;
+    type Addr = Peer;
+
+    async fn accept(&mut self) -> (Connection, Peer) {
+        match self.connections.recv().await {
+            Some(connection) => {
+                let peer = connection.peer.clone();
+                (connection, peer)
+            }
+            // The accepting task ends only with the runtime.
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<Peer> {
+        Ok(Peer {
+            address: self.address,
+            tls: false,
+            certificate: None,
+        })
+    }
+}
+
+impl axum::extract::connect_info::Connected<axum::serve::IncomingStream<'_, Listener>> for Peer {
+    fn connect_info(stream: axum::serve::IncomingStream<'_, Listener>) -> Self {
+        stream.remote_addr().clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTHING: Protection = Protection {
+        tls: false,
+        authentication: false,
+    };
+    const ALL: Protection = Protection {
+        tls: true,
+        authentication: true,
+    };
+
+    fn posture(text: &str, protection: Protection, insecure: bool) -> Result<Posture, String> {
+        let address = host(text).expect("an address");
+        check(address, protection, insecure, "--tls-cert ...").map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn loopback_needs_nothing() {
+        for text in [
+            "127.0.0.1",
+            "127.3.2.1",
+            "::1",
+            "[::1]",
+            "localhost",
+            "::ffff:127.0.0.1",
+        ] {
+            assert_eq!(
+                posture(text, NOTHING, false),
+                Ok(Posture::Loopback),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn any_other_address_needs_protection_or_the_word() {
+        for text in ["0.0.0.0", "::", "10.0.0.1", "fe80::1"] {
+            let error = posture(text, NOTHING, false).expect_err("unprotected");
+            assert!(error.contains("--tls-cert ...") && error.contains("--insecure-listen"));
+            assert_eq!(
+                posture(text, NOTHING, true),
+                Ok(Posture::Insecure),
+                "{text}"
+            );
+            assert_eq!(posture(text, ALL, false), Ok(Posture::Secured), "{text}");
+            assert_eq!(posture(text, ALL, true), Ok(Posture::Secured), "{text}");
+        }
+        let half = Protection {
+            authentication: false,
+            ..ALL
+        };
+        let error = posture("0.0.0.0", half, false).expect_err("no authentication");
+        assert!(error.contains("without authentication"), "{error}");
+    }
+
+    #[test]
+    fn addresses_are_parsed_or_refused() {
+        assert_eq!(
+            socket("localhost:1"),
+            "127.0.0.1:1".parse().map_err(|_| String::new())
+        );
+        assert_eq!(
+            socket("[::1]:9"),
+            "[::1]:9".parse().map_err(|_| String::new())
+        );
+        for text in ["", "4042", "127.0.0.1", "host:1", "127.0.0.1:99999"] {
+            assert!(socket(text).is_err(), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn connections_are_bounded_and_their_slots_come_back() {
+        let any = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
+        let mut listener = Listener::bind(any, None, 2).await.expect("loopback");
+        let fill = listener.fill();
+        let mut clients = Vec::new();
+        for _ in 0..3 {
+            clients.push(
+                TcpStream::connect(listener.address())
+                    .await
+                    .expect("connect"),
+            );
+        }
+        let first = axum::serve::Listener::accept(&mut listener).await;
+        let _second = axum::serve::Listener::accept(&mut listener).await;
+        let wait = Duration::from_millis(100);
+        let third = tokio::time::timeout(wait, axum::serve::Listener::accept(&mut listener)).await;
+        assert!(third.is_err(), "a third connection must wait");
+        assert_eq!((fill.open(), fill.max()), (2, 2));
+        drop(first);
+        let (third, peer) = axum::serve::Listener::accept(&mut listener).await;
+        assert_eq!(&peer, third.peer());
+    }
+}
