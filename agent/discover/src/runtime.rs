@@ -2,8 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use mesoscope_proto::v1::{Capability, Container};
+use mesoscope_proto::v1::{Capability, Container, KeyValue};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -149,5 +150,90 @@ impl WatchStats {
             provider: String::new(),
             reason: reason.to_owned(),
         };
+    }
+}
+
+/// Entries of any list of a container (labels, variables, mounts, ...) at most.
+pub(crate) const LIST_MAX: usize = 512;
+/// Bytes of any text of a container at most.
+const TEXT_BYTES_MAX: usize = 4096;
+
+/// Cuts a text that came from outside at the bound, between two characters.
+pub(crate) fn cut(mut text: String) -> String {
+    if text.len() > TEXT_BYTES_MAX {
+        let mut end = TEXT_BYTES_MAX;
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+    }
+    text
+}
+
+/// Name and namespace of the Kubernetes pod that the kubelet's labels name.
+pub(crate) fn pod_of(labels: &[KeyValue]) -> (String, String) {
+    let value = |key: &str| {
+        let label = labels.iter().find(|label| label.key == key);
+        label.map(|label| label.value.clone()).unwrap_or_default()
+    };
+    (
+        value("io.kubernetes.pod.name"),
+        value("io.kubernetes.pod.namespace"),
+    )
+}
+
+/// Pauses between attempts, doubling up to a bound, with jitter so that the agents of a cluster do
+/// not all knock at the same time.
+#[derive(Debug)]
+pub(crate) struct Backoff {
+    first: Duration,
+    longest: Duration,
+    next: Duration,
+}
+
+impl Backoff {
+    pub(crate) fn new(first: Duration, longest: Duration) -> Self {
+        Self {
+            first,
+            longest,
+            next: first,
+        }
+    }
+
+    pub(crate) fn reset(&mut self) {
+        self.next = self.first;
+    }
+
+    /// Between half of the present pause and all of it; the next one is twice as long.
+    pub(crate) fn next_pause(&mut self) -> Duration {
+        let pause = self.next;
+        self.next = (pause * 2).min(self.longest);
+        pause.mul_f64(rand::random_range(0.5..=1.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_the_bound() {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_millis(350));
+        for pause_ms in [100, 200, 350, 350] {
+            let pause = backoff.next_pause();
+            assert!(pause <= Duration::from_millis(pause_ms), "{pause:?}");
+            assert!(pause >= Duration::from_millis(pause_ms / 2), "{pause:?}");
+        }
+        backoff.reset();
+        assert!(backoff.next_pause() <= Duration::from_millis(100));
+    }
+
+    #[test]
+    fn texts_are_cut_between_characters() {
+        let text = "é".repeat(TEXT_BYTES_MAX);
+        assert_eq!(cut(text).len(), TEXT_BYTES_MAX);
+        let text = format!("a{}", "é".repeat(TEXT_BYTES_MAX));
+        assert_eq!(cut(text).len(), TEXT_BYTES_MAX - 1);
+        assert_eq!(cut("short".to_owned()), "short");
     }
 }

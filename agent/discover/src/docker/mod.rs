@@ -1,7 +1,18 @@
 //! Containers of the Docker engine, as they change.
+//!
+//! * `watcher`: holds the connection and finds it again; `session`: one connection, its events and
+//!   our questions.
+//! * `pending`: what is still to be asked, bounded.
+//! * `convert`: from the engine's answers to our messages.
+
+mod convert;
+mod pending;
+mod session;
+mod watcher;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -14,6 +25,8 @@ pub struct DockerConfig {
     pub socket: PathBuf,
     /// Events that wait for the reader at most.
     pub channel_capacity: usize,
+    /// Pause between two lists that make good what the engine's event stream may have dropped.
+    pub relist_interval: Duration,
 }
 
 impl Default for DockerConfig {
@@ -21,20 +34,21 @@ impl Default for DockerConfig {
         Self {
             socket: PathBuf::from("/var/run/docker.sock"),
             channel_capacity: 1024,
+            relist_interval: Duration::from_secs(300),
         }
     }
 }
 
 /// Watches the engine until the result is dropped: first every container, then each change. A
 /// missing engine, or one that restarts, is waited for.
+///
+/// # Panics
+/// Outside of a tokio runtime.
 #[must_use]
 pub fn watch(config: DockerConfig) -> Watch {
     let (sender, events) = mpsc::channel(config.channel_capacity.max(1));
     let stats = Arc::new(WatchStats::default());
-    let task = tokio::spawn(async move {
-        let _sender: mpsc::Sender<crate::runtime::RuntimeEvent> = sender;
-        std::future::pending::<()>().await;
-    });
+    let task = tokio::spawn(watcher::run(config, sender, Arc::clone(&stats)));
     Watch {
         events,
         stats,
