@@ -150,10 +150,10 @@ fn libraries(program: &Path) -> Result<Vec<PathBuf>> {
         .collect())
 }
 
-/// The 20 servers and 20 clients of the workload.
+/// The servers and clients of the standard workload.
 pub struct Servers {
-    _clients: Vec<Container>,
-    _servers: Vec<Container>,
+    clients: Vec<Container>,
+    servers: Vec<Container>,
 }
 
 impl Servers {
@@ -174,11 +174,22 @@ impl Servers {
         let clients = (0..count)
             .map(|_| docker.run(&[], &["sh", "-c", &script]))
             .collect::<Result<_>>()?;
-        Ok(Self {
-            _clients: clients,
-            _servers: servers,
-        })
+        Ok(Self { clients, servers })
     }
+
+    /// Starts all of them again, the servers first and in their order, so that each gets the
+    /// address that it had.
+    pub fn restart(&self) -> Result<()> {
+        for container in self.servers.iter().chain(&self.clients) {
+            docker(&["start", &container.id])?;
+        }
+        Ok(())
+    }
+}
+
+/// Runs a container that ends at once.
+pub fn run_once() -> Result<()> {
+    docker(&["run", "--rm", "--label", "mesoscope-bench", IMAGE, "true"]).map(drop)
 }
 
 /// A child that is ended when this is dropped.

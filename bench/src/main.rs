@@ -2,8 +2,11 @@
 //! SPECIFICATION.md promises, and prints it as a table or as one JSON object.
 
 mod capture;
+mod churn;
 mod containers;
+mod engine;
 mod machine;
+mod map;
 mod observe;
 mod overhead;
 mod report;
@@ -11,6 +14,7 @@ mod stack;
 mod tiny;
 mod truth;
 mod usage;
+mod workload;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
@@ -39,6 +43,8 @@ struct Arguments {
 enum Bench {
     /// What is seen of short processes, short connections and floods, against the truth.
     Capture(capture::Options),
+    /// The standard workload for long, with faults: availability, memory, recovery.
+    Churn(churn::Options),
     /// What the agent costs, and how much slower the observed work is.
     Overhead(overhead::Options),
 }
@@ -61,6 +67,7 @@ async fn run(arguments: Arguments) -> Result<Report> {
     let programs = Programs::in_folder(arguments.bin_dir.as_deref().unwrap_or(here))?;
     let report = match &arguments.bench {
         Bench::Capture(options) => capture::run(&programs, options).await?,
+        Bench::Churn(options) => churn::run(&programs, options).await?,
         Bench::Overhead(options) => overhead::run(&programs, options).await?,
     };
     report.print(arguments.json)?;

@@ -2,52 +2,18 @@
 //! all of them, and 200 fork + exec a second.
 
 use super::Options;
-use crate::containers::{Docker, Guard, Servers};
+use crate::containers::Docker;
 use crate::report::Report;
 use crate::stack::{Programs, Stack};
 use crate::usage::{self, BpfStatistics};
-use anyhow::{Context, Result};
+use crate::workload::Workload;
+use anyhow::Result;
 use serde::Serialize;
-use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const ENGINE: [&str; 2] = ["dockerd", "containerd"];
 /// Until caches are warm and the containers have settled.
 const SETTLE: Duration = Duration::from_secs(10);
-
-/// The workload, for as long as it lives.
-pub struct Workload {
-    _servers: Option<Servers>,
-    _execs: Guard,
-}
-
-impl Workload {
-    /// Starts it; without Docker only the fork + exec part.
-    pub fn start(
-        programs: &Programs,
-        docker: Option<&Docker>,
-        servers: usize,
-        execs_per_second: u32,
-        tiny: &Path,
-    ) -> Result<Self> {
-        let execs = Command::new(&programs.actor)
-            .args(["rate", &execs_per_second.to_string()])
-            .arg(tiny)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .context("starting the fork + exec load")?;
-        let execs = Guard(execs);
-        let servers = docker
-            .map(|docker| Servers::start(docker, servers))
-            .transpose()?;
-        Ok(Self {
-            _servers: servers,
-            _execs: execs,
-        })
-    }
-}
 
 #[derive(Serialize)]
 struct Cost {
@@ -77,9 +43,6 @@ pub async fn measure(report: &mut Report, programs: &Programs, options: &Options
         );
         return Ok(());
     }
-    let folder = tempfile::tempdir()?;
-    let tiny = folder.path().join("tiny");
-    crate::tiny::write(&tiny)?;
     eprintln!(
         "starting {} servers and {} clients ...",
         options.servers, options.servers
@@ -89,7 +52,6 @@ pub async fn measure(report: &mut Report, programs: &Programs, options: &Options
         docker.as_ref(),
         options.servers,
         options.execs_per_second,
-        &tiny,
     )?;
     tokio::time::sleep(SETTLE).await;
     eprintln!("{} s without the agent ...", options.seconds);

@@ -1,0 +1,107 @@
+//! Is the map right? Compared with `/proc`, which the agent's events should have kept it equal to.
+
+use crate::stack::Stack;
+use anyhow::{Context, Result, bail};
+use mesoscope_proto::v1::{TopologyDiff, ViewOptions, WatchTopologyRequest};
+use std::collections::HashSet;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// A whole view, as a new reader gets it.
+pub async fn view(stack: &Stack, view: &str) -> Result<TopologyDiff> {
+    let options = ViewOptions {
+        unconnected: Some(true),
+        ended: Some(false),
+        ..ViewOptions::default()
+    };
+    let request = WatchTopologyRequest {
+        view: view.to_owned(),
+        options: Some(options),
+    };
+    let mut stream = stack
+        .observe()
+        .await?
+        .watch_topology(request)
+        .await?
+        .into_inner();
+    let first = tokio::time::timeout(Duration::from_secs(5), stream.message()).await??;
+    first.context("the stream of the view ended before its first message")
+}
+
+/// Pids of the running processes in the view of processes: "process;HOST;PID;START".
+async fn running(stack: &Stack) -> Result<HashSet<u32>> {
+    let nodes = view(stack, "processes").await?.nodes;
+    Ok(nodes
+        .iter()
+        .filter(|node| node.kind == "process" && node.state == "running")
+        .filter_map(|node| node.id.split(';').nth(2)?.parse().ok())
+        .collect())
+}
+
+fn alive(pid: u32) -> bool {
+    // A zombie has ended: the map is right not to show it.
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+        stat.rsplit_once(')')
+            .is_some_and(|(_, rest)| !rest.starts_with(" Z") && !rest.starts_with(" X"))
+    })
+}
+
+/// Programs (not kernel threads) that run now.
+fn programs() -> HashSet<u32> {
+    let Ok(entries) = std::fs::read_dir("/proc") else {
+        return HashSet::new();
+    };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok()?.parse().ok())
+        .filter(|&pid| {
+            alive(pid)
+                && std::fs::read_link(Path::new("/proc").join(pid.to_string()).join("exe")).is_ok()
+        })
+        .collect()
+}
+
+/// What is wrong with the map, if anything. Processes that came or went while it was read do not
+/// count.
+pub async fn difference(stack: &Stack) -> Result<Option<String>> {
+    let before = programs();
+    let shown = running(stack).await?;
+    let after = programs();
+    let missing: Vec<u32> = before
+        .intersection(&after)
+        .filter(|pid| !shown.contains(pid))
+        .copied()
+        .collect();
+    let mut stale: Vec<u32> = shown
+        .iter()
+        .filter(|&&pid| !before.contains(&pid) && !alive(pid))
+        .copied()
+        .collect();
+    if missing.is_empty() && !stale.is_empty() {
+        // They may have started and ended within the last batch.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let shown = running(stack).await?;
+        stale.retain(|&pid| shown.contains(&pid) && !alive(pid));
+    }
+    if missing.is_empty() && stale.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(format!(
+        "not shown: pids {missing:?}; shown but gone: pids {stale:?}"
+    )))
+}
+
+/// Waits until the map is complete and right, and says how long each took.
+pub async fn right_within(stack: &mut Stack, limit: Duration) -> Result<(Duration, Duration)> {
+    let begun = Instant::now();
+    let complete = stack.complete_within(limit).await?;
+    loop {
+        match difference(stack).await {
+            Ok(None) => return Ok((complete, begun.elapsed())),
+            Ok(Some(wrong)) if begun.elapsed() > limit => {
+                bail!("the map is not right after {limit:?}: {wrong}")
+            }
+            Err(error) if begun.elapsed() > limit => return Err(error),
+            _ => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
