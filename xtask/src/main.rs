@@ -1,3 +1,79 @@
-//! The only entry points a person must know: build-ebpf, up, test, bench, vmtest, tidy.
+//! The only entry points a person must know: up, test, bench, build-ebpf, vmtest, tidy.
 
-fn main() {}
+mod bench;
+mod docker;
+mod install;
+mod node;
+mod output;
+mod page;
+mod service;
+mod steps;
+mod stop;
+mod test;
+mod tidy;
+mod tree;
+mod up;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser, Debug)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    about = "Works on the checkout: builds, runs, tests, measures"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    job: Job,
+}
+
+#[derive(Subcommand, Debug)]
+enum Job {
+    /// Set up, build, and show this machine's live map; Ctrl-C stops everything
+    Up(up::Options),
+    /// Set up and run every test
+    Test(test::Options),
+    /// Measure one of the promised figures on this machine
+    Bench(bench::Options),
+    /// Build the kernel programs
+    BuildEbpf,
+    /// Build the page
+    BuildPage,
+    /// Boot a stock Debian kernel in QEMU with the agent's capture test as init
+    Vmtest,
+    /// Check the tree itself
+    Tidy(tidy::Options),
+    /// Install what a job needs and the machine lacks: up, bench or test
+    Setup {
+        /// up, bench or test
+        group: String,
+    },
+    /// Run one of the scripts of ui/package.json with the Node that fits
+    #[command(hide = true)]
+    PageScript {
+        /// Its name
+        name: String,
+    },
+    /// End a process group once standard input closes without a word
+    #[command(hide = true)]
+    Watchdog {
+        /// The group's number
+        group: i32,
+    },
+}
+
+fn main() -> Result<()> {
+    match Arguments::parse().job {
+        Job::Up(options) => up::run(&options),
+        Job::Test(options) => test::run(&options),
+        Job::Bench(options) => bench::run(&options),
+        Job::BuildEbpf => anyhow::bail!("the kernel programs have no build yet"),
+        Job::BuildPage => page::build(),
+        Job::Vmtest => anyhow::bail!("there is no vmtest yet"),
+        Job::Tidy(options) => tidy::run(&options),
+        Job::Setup { group } => test::setup(&group),
+        Job::PageScript { name } => page::script(&name),
+        Job::Watchdog { group } => service::watchdog(group),
+    }
+}
