@@ -5,6 +5,7 @@ mod capture;
 mod churn;
 mod containers;
 mod engine;
+mod latency;
 mod machine;
 mod map;
 mod observe;
@@ -43,6 +44,8 @@ struct Arguments {
 enum Bench {
     /// What is seen of short processes, short connections and floods, against the truth.
     Capture(capture::Options),
+    /// From a kernel event to the diff on a WebSocket client.
+    Latency(latency::Options),
     /// The standard workload for long, with faults: availability, memory, recovery.
     Churn(churn::Options),
     /// What the agent costs, and how much slower the observed work is.
@@ -68,6 +71,7 @@ async fn run(arguments: Arguments) -> Result<Report> {
     let report = match &arguments.bench {
         Bench::Capture(options) => capture::run(&programs, options).await?,
         Bench::Churn(options) => churn::run(&programs, options).await?,
+        Bench::Latency(options) => latency::run(&programs, options).await?,
         Bench::Overhead(options) => overhead::run(&programs, options).await?,
     };
     report.print(arguments.json)?;

@@ -1,7 +1,7 @@
 //! CPU time and memory of processes, as the kernel accounts them.
 
 use anyhow::{Context, Result};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// /proc gives times in ticks of 10 ms on every architecture that Linux's user space sees.
@@ -114,6 +114,16 @@ pub fn pids_named(names: &[&str]) -> Vec<u32> {
             names.contains(&name.trim())
         })
         .collect()
+}
+
+/// Where the cgroup v2 hierarchy is mounted.
+pub fn cgroup2_root() -> Option<PathBuf> {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").ok()?;
+    mounts.lines().find_map(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        let path = fields.next()?;
+        (fields.next()? == "cgroup2").then(|| PathBuf::from(path))
+    })
 }
 
 /// Keeps BPF statistics on while it lives.

@@ -5,6 +5,7 @@
 //! processes do not mix. Times are Unix nanoseconds.
 
 mod act;
+mod remote;
 mod spawn;
 mod storm;
 mod truth;
@@ -24,6 +25,7 @@ const USAGE: &str = "usage: mesoscope-bench-actor COMMAND ...
   rate PER_SECOND PROGRAM             fork + exec PROGRAM at a rate until stdin closes
   flood-exec SECONDS THREADS PROGRAM MARKER TRUTH
   flood-connect SECONDS THREADS MARKER TRUTH
+  remote-peer COUNT GAP HOLD TRUTH    connections from a peer that is no process here
   work KIND PROGRAM                   batches on request, with their CPU time (see work.rs)";
 
 fn main() -> ExitCode {
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         ["flood-connect", seconds, threads, marker, truth] => {
             storm::flood_connect(seconds, threads, marker, truth)
         }
+        ["remote-peer", count, gap, hold, truth] => remote::run(count, gap, hold, truth),
         ["work", kind, program] => work::serve(kind, program),
         _ => Err(std::io::Error::other(USAGE)),
     };
