@@ -1,0 +1,163 @@
+// The WebSocket of the live view: connects, reconnects with backoff, and subscribes again when a
+// message was missed. Knows nothing of React or of the page's state.
+
+import type { TopologyDiff, View, ViewOptions } from './types';
+
+export type LinkState =
+  | { kind: 'connecting' }
+  | { kind: 'live' }
+  | { kind: 'waiting'; retryAtMs: number; attempt: number };
+
+export interface LiveCallbacks {
+  // Returns false when the message does not follow the one before: the view is then asked for anew.
+  onDiff(diff: TopologyDiff): boolean;
+  onState(state: LinkState): void;
+  onProblem(message: string): void;
+}
+
+// What of WebSocket is used, so that tests can stand in for it.
+export interface Socket {
+  readyState: number;
+  send(text: string): void;
+  close(): void;
+  onopen: (() => void) | null;
+  onclose: (() => void) | null;
+  onmessage: ((event: { data: unknown }) => void) | null;
+}
+
+const OPEN = 1;
+const BACKOFF_FIRST_MS = 400;
+const BACKOFF_MAX_MS = 10_000;
+// A connection that lived this long starts the backoff from the beginning.
+const SETTLED_MS = 5_000;
+// The browser may take minutes to notice a dead path; an unanswered attempt is given up earlier.
+const CONNECT_TIMEOUT_MS = 8_000;
+
+export function backoffMs(attempt: number, random: number): number {
+  const full = Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** attempt);
+  return full * (0.7 + 0.3 * random);
+}
+
+function hasOptions(options: ViewOptions): boolean {
+  const { unconnected, ended, kernel_threads: kernelThreads, hosts } = options;
+  return [unconnected, ended, kernelThreads].some((set) => set !== undefined) || hosts.length > 0;
+}
+
+export class LiveLink {
+  private socket: Socket | null = null;
+  private attempt = 0;
+  private openedAtMs = 0;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private stopped = true;
+  // After a subscription, what comes before the next whole view belongs to the one before.
+  private awaitingReset = true;
+  private subscribed: { view: View; options: ViewOptions };
+  private readonly address: string;
+  private readonly callbacks: LiveCallbacks;
+  private readonly open: (address: string) => Socket;
+
+  constructor(
+    address: string,
+    view: View,
+    options: ViewOptions,
+    callbacks: LiveCallbacks,
+    open: (address: string) => Socket = (url) => new WebSocket(url) as unknown as Socket,
+  ) {
+    this.address = address;
+    this.subscribed = { view, options };
+    this.callbacks = callbacks;
+    this.open = open;
+  }
+
+  start(): void {
+    this.stopped = false;
+    this.connect();
+  }
+
+  stop(): void {
+    this.stopped = true;
+    clearTimeout(this.timer);
+    this.drop();
+  }
+
+  // Another view or other options; on the open connection where there is one.
+  subscribe(view: View, options: ViewOptions): void {
+    this.subscribed = { view, options };
+    if (this.socket?.readyState !== OPEN) return;
+    this.awaitingReset = true;
+    this.socket.send(JSON.stringify(this.subscribed));
+  }
+
+  // Does not wait for the backoff (the person asked, or the browser is online again).
+  retryNow(): void {
+    if (this.stopped || this.socket) return;
+    clearTimeout(this.timer);
+    this.connect();
+  }
+
+  private connect(): void {
+    this.callbacks.onState({ kind: 'connecting' });
+    const socket = this.open(`${this.address}?view=${this.subscribed.view}`);
+    this.socket = socket;
+    this.awaitingReset = true;
+    const asked = this.subscribed;
+    this.timer = setTimeout(() => {
+      if (socket.readyState !== OPEN) this.lost();
+    }, CONNECT_TIMEOUT_MS);
+    socket.onopen = () => {
+      clearTimeout(this.timer);
+      this.openedAtMs = Date.now();
+      this.callbacks.onState({ kind: 'live' });
+      // The address named only the view, and the view may have changed while connecting.
+      if (this.subscribed.view !== asked.view || hasOptions(this.subscribed.options)) {
+        socket.send(JSON.stringify(this.subscribed));
+      }
+    };
+    socket.onmessage = (event) => this.receive(event.data);
+    socket.onclose = () => this.lost();
+  }
+
+  private receive(data: unknown): void {
+    if (typeof data !== 'string') return;
+    let message: Partial<TopologyDiff> & { error?: unknown };
+    try {
+      message = JSON.parse(data) as typeof message;
+    } catch {
+      this.callbacks.onProblem('The aggregator sent something that is not JSON.');
+      return;
+    }
+    if (typeof message.error === 'string') {
+      this.callbacks.onProblem(message.error);
+      return;
+    }
+    // Answers to an earlier subscription may still be on their way.
+    if (message.view !== this.subscribed.view || typeof message.sequence !== 'number') return;
+    if (this.awaitingReset && !message.reset) return;
+    this.awaitingReset = false;
+    if (!this.callbacks.onDiff(message as TopologyDiff)) {
+      this.subscribe(this.subscribed.view, this.subscribed.options);
+    }
+  }
+
+  private lost(): void {
+    clearTimeout(this.timer);
+    this.drop();
+    if (this.stopped) return;
+    if (this.openedAtMs && Date.now() - this.openedAtMs > SETTLED_MS) this.attempt = 0;
+    this.openedAtMs = 0;
+    const delay = backoffMs(this.attempt, Math.random());
+    this.attempt += 1;
+    this.callbacks.onState({ kind: 'waiting', retryAtMs: Date.now() + delay, attempt: this.attempt });
+    this.timer = setTimeout(() => this.connect(), delay);
+  }
+
+  private drop(): void {
+    const socket = this.socket;
+    this.socket = null;
+    if (!socket) return;
+    socket.onopen = null;
+    socket.onclose = null;
+    socket.onmessage = null;
+    socket.close();
+  }
+}

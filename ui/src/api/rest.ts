@@ -1,0 +1,73 @@
+// The REST calls of the page. Every failure becomes an ApiError whose message a person can read.
+
+import type { AgentInfo, NodeDetails } from './types';
+
+export class ApiError extends Error {
+  readonly status: number;
+
+  constructor(message: string, status: number) {
+    super(message);
+    this.name = 'ApiError';
+    this.status = status;
+  }
+}
+
+async function call<T>(path: string, init: RequestInit = {}): Promise<T> {
+  let response: Response;
+  try {
+    response = await fetch(path, init);
+  } catch (cause) {
+    if (init.signal?.aborted) throw cause;
+    throw new ApiError('The aggregator does not answer.', 0);
+  }
+  if (!response.ok) {
+    const text = (await response.text().catch(() => '')).trim();
+    throw new ApiError(describe(text) || `The aggregator answered ${response.status}.`, response.status);
+  }
+  const text = await response.text();
+  return (text ? JSON.parse(text) : undefined) as T;
+}
+
+// Errors come as plain text or as {"error": "..."} / {"message": "..."}.
+function describe(text: string): string {
+  if (!text.startsWith('{')) return text.slice(0, 300);
+  try {
+    const body = JSON.parse(text) as { error?: unknown; message?: unknown };
+    const said = body.error ?? body.message;
+    return typeof said === 'string' ? said : '';
+  } catch {
+    return '';
+  }
+}
+
+export function nodeDetails(
+  view: string,
+  id: string,
+  environment: boolean,
+  signal: AbortSignal,
+): Promise<NodeDetails> {
+  const query = environment ? '?environment=true' : '';
+  return call(`/api/topology/${view}/${encodeURIComponent(id)}${query}`, { signal });
+}
+
+export async function listAgents(signal: AbortSignal): Promise<AgentInfo[]> {
+  const answer = await call<{ agents: AgentInfo[] } | AgentInfo[]>('/api/v1/agents/list', { signal });
+  return Array.isArray(answer) ? answer : answer.agents;
+}
+
+// Turns the costlier observation on or off: for the whole node, or for the named containers.
+export function setTier2(agentId: string, enabled: boolean, containers: string[] = []): Promise<void> {
+  return call(`/api/v1/agents/${encodeURIComponent(agentId)}/tier2`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ enabled, containers }),
+  });
+}
+
+export function reportRenderTime(ms: number): Promise<void> {
+  return call('/api/v1/ui/render_time', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ ms }),
+  });
+}

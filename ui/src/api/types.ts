@@ -1,0 +1,189 @@
+// The messages of proto/mesoscope/v1 as the aggregator writes them in JSON: snake_case names, every
+// field present, enums as numbers, absent messages as null.
+
+export const VIEWS = ['processes', 'containers', 'hosts'] as const;
+export type View = (typeof VIEWS)[number];
+
+export interface ViewOptions {
+  unconnected?: boolean;
+  ended?: boolean;
+  kernel_threads?: boolean;
+  hosts: string[];
+}
+
+export interface Metric {
+  key: string;
+  label: string;
+  value: number;
+  unit: string;
+  max: number;
+}
+
+export interface Field {
+  key: string;
+  label: string;
+  value: string;
+  type: string;
+}
+
+export interface NodeRef {
+  view: string;
+  id: string;
+  label: string;
+}
+
+export type Health = 'ok' | 'warning' | 'critical' | 'unknown';
+
+export interface TopologyNode {
+  id: string;
+  kind: string;
+  label: string;
+  label_minor: string;
+  group: string;
+  group_label: string;
+  state: string;
+  health: string;
+  health_reason: string;
+  pseudo: boolean;
+  metadata: Field[];
+  metrics: Metric[];
+  parents: NodeRef[];
+  first_seen_unix_ms: number;
+  x: number;
+  y: number;
+  children: number;
+}
+
+export interface TopologyEdge {
+  id: string;
+  source: string;
+  target: string;
+  protocol: string;
+  application: string;
+  connections_open: number;
+  connections_total: number;
+  failures_total: number;
+  bytes_forward: number;
+  bytes_back: number;
+  rtt_us: number;
+  retransmits_total: number;
+  first_seen_unix_ms: number;
+  last_seen_unix_ms: number;
+  ports: number[];
+  connections_per_s: number;
+  bytes_forward_per_s: number;
+  bytes_back_per_s: number;
+}
+
+export const GapKind = {
+  Unspecified: 0,
+  Lost: 1,
+  Throttled: 2,
+  Spool: 3,
+  Governor: 4,
+  Capability: 5,
+} as const;
+
+export interface Gap {
+  kind: number;
+  what: string;
+  since_unix_ns: number;
+  until_unix_ns: number;
+  count: number;
+  cgroup_id: number;
+  container_id: string;
+  detail: string;
+}
+
+export interface Incomplete {
+  agent_id: string;
+  hostname: string;
+  gap: Gap | null;
+  message: string;
+}
+
+export interface TopologyDiff {
+  view: string;
+  sequence: number;
+  reset: boolean;
+  time_unix_ms: number;
+  nodes: TopologyNode[];
+  nodes_removed: string[];
+  edges: TopologyEdge[];
+  edges_removed: string[];
+  incomplete: Incomplete[];
+  incomplete_changed: boolean;
+  nodes_hidden: number;
+}
+
+export interface Capability {
+  name: string;
+  available: boolean;
+  provider: string;
+  reason: string;
+}
+
+export interface AgentStatus {
+  time_unix_ns: number;
+  cpu_percent: number;
+  rss_bytes: number;
+  governor: string;
+  capabilities: Capability[];
+  events_total: number;
+  events_lost_total: number;
+  tier2: boolean;
+}
+
+export interface AgentInfo {
+  agent_id: string;
+  hostname: string;
+  version: string;
+  connected: boolean;
+  connected_unix_ms: number;
+  last_seen_unix_ms: number;
+  generation: number;
+  status: AgentStatus | null;
+  processes: number;
+  containers: number;
+  connections: number;
+  complete: boolean;
+  availability: number;
+}
+
+export interface Endpoint {
+  address: string;
+  port: number;
+}
+
+export interface ConnectionDetails {
+  direction: string;
+  local: Endpoint | null;
+  remote: Endpoint | null;
+  protocol: string;
+  application: string;
+  state: string;
+  peer: NodeRef | null;
+  bytes_sent: number;
+  bytes_received: number;
+  rtt_us: number;
+  retransmits: number;
+  opened_unix_ms: number;
+  closed_unix_ms: number;
+}
+
+export interface Section {
+  title: string;
+  fields: Field[];
+}
+
+export interface NodeDetails {
+  node: TopologyNode | null;
+  sections: Section[];
+  children: NodeRef[];
+  connections: ConnectionDetails[];
+  connections_left_out: number;
+}
+
+export function isView(text: string): text is View {
+  return (VIEWS as readonly string[]).includes(text);
+}

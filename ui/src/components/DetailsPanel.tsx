@@ -1,0 +1,76 @@
+import { useEffect, useMemo, useRef, useState } from 'react';
+import styled from 'styled-components';
+import { peersOf } from '../lib/peers';
+import { usePage } from '../store/page';
+import { Connections } from './details/Connections';
+import { DetailsHead } from './details/DetailsHead';
+import { Metrics } from './details/Metrics';
+import { PeerList } from './details/PeerList';
+import { RefList } from './details/RefList';
+import { Sections } from './details/Sections';
+import { useDetails } from './useDetails';
+import { useTopology } from './useTopology';
+
+// Everything of the selected node.
+export function DetailsPanel() {
+  const view = usePage((page) => page.view);
+  const id = usePage((page) => page.selected)!;
+  return <Details key={`${view} ${id}`} view={view} id={id} />;
+}
+
+function Details({ view, id }: { view: string; id: string }) {
+  const topology = useTopology(1_000);
+  const [environment, setEnvironment] = useState(false);
+  const { details, problem } = useDetails(view, id, environment);
+  const peers = useMemo(() => peersOf(topology, id), [topology, id]);
+  const panel = useRef<HTMLElement>(null);
+  // What the map says is newer than the last answer.
+  const node = topology.nodes.get(id) ?? details?.node ?? null;
+
+  // Reading starts at the top of another node's details.
+  useEffect(() => panel.current?.scrollTo(0, 0), [id]);
+
+  return (
+    <Panel ref={panel} aria-label={node ? `Details of ${node.label}` : 'Details'} data-testid="details">
+      <DetailsHead node={node} gone={topology.loaded && !topology.nodes.has(id)} />
+      {problem && !details && <Problem role="alert">{problem}</Problem>}
+      {node && node.metrics.length > 0 && <Metrics node={node} />}
+      <PeerList title="Inbound" peers={peers.inbound} />
+      <PeerList title="Outbound" peers={peers.outbound} />
+      {node && <RefList title="Part of" refs={node.parents} />}
+      {details && <RefList title={childrenTitle(view)} refs={details.children} />}
+      <Sections
+        node={node}
+        sections={details?.sections ?? []}
+        environment={environment}
+        onEnvironment={() => setEnvironment(!environment)}
+      />
+      {details && <Connections details={details} />}
+    </Panel>
+  );
+}
+
+function childrenTitle(view: string): string {
+  return view === 'hosts' ? 'Containers' : view === 'containers' ? 'Processes' : 'Child processes';
+}
+
+const Panel = styled.aside`
+  width: 348px;
+  flex: none;
+  overflow-y: auto;
+  background: var(--surface);
+  border-left: 1px solid var(--line);
+  > section,
+  > p {
+    padding: 14px 16px;
+    border-top: 1px solid var(--line);
+  }
+  @media (max-width: 1000px) {
+    width: 300px;
+  }
+`;
+
+const Problem = styled.p`
+  color: var(--critical-text);
+  font-size: 12px;
+`;

@@ -1,0 +1,214 @@
+import { useMemo } from 'react';
+import styled, { css, keyframes } from 'styled-components';
+import type { Health } from '../api/types';
+import { clock, count } from '../lib/format';
+import { retryNow, useLive } from '../store/live';
+import { usePage } from '../store/page';
+import { useThemeName } from '../theme/useTheme';
+import { IconButton, LinkButton, Segmented } from './controls';
+import { Brand, HealthIcon, MoonIcon, SunIcon } from './icons';
+import { SearchBox } from './SearchBox';
+import { useNow, useTopology } from './useTopology';
+
+export function Header() {
+  const metric = usePage((page) => page.metric);
+  const mode = usePage((page) => page.mode);
+  const { setMetric, setMode } = usePage.getState();
+  return (
+    <Bar>
+      <Name href="/" aria-label="Mesoscope, start page">
+        <Brand />
+        Mesoscope
+      </Name>
+      <SearchBox />
+      <HealthPills />
+      <Space />
+      <Segmented
+        label="Metric that fills the nodes"
+        value={metric}
+        choices={[
+          ['cpu', 'CPU'],
+          ['memory', 'Memory'],
+          ['network', 'Network'],
+        ]}
+        onChange={setMetric}
+      />
+      <Segmented
+        label="Graph or table"
+        value={mode}
+        choices={[
+          ['graph', 'Graph'],
+          ['table', 'Table'],
+        ]}
+        onChange={setMode}
+      />
+      <ThemeButton />
+      <LinkIndicator />
+    </Bar>
+  );
+}
+
+const PILLS: readonly Health[] = ['critical', 'warning', 'unknown'];
+
+function HealthPills() {
+  const { nodes } = useTopology(500);
+  const active = usePage((page) => page.health);
+  const counts = useMemo(() => {
+    const found: Record<string, number> = {};
+    for (const node of nodes.values()) found[node.health] = (found[node.health] ?? 0) + 1;
+    return found;
+  }, [nodes]);
+  return (
+    <Pills role="group" aria-label="Filter by health">
+      {PILLS.filter((health) => counts[health] || active === health).map((health) => (
+        <Pill
+          key={health}
+          type="button"
+          aria-pressed={active === health}
+          title={active === health ? 'Show all again' : `Show only ${health}`}
+          onClick={() => usePage.getState().setHealth(active === health ? null : health)}
+        >
+          <HealthIcon health={health} size={14} />
+          <b>{count(counts[health] ?? 0)}</b> {health}
+        </Pill>
+      ))}
+    </Pills>
+  );
+}
+
+function ThemeButton() {
+  const theme = useThemeName();
+  const next = theme === 'dark' ? 'light' : 'dark';
+  const label = `Change to the ${next} theme`;
+  return (
+    <IconButton type="button" aria-label={label} title={label} onClick={() => usePage.getState().setTheme(next)}>
+      {theme === 'dark' ? <SunIcon /> : <MoonIcon />}
+    </IconButton>
+  );
+}
+
+function LinkIndicator() {
+  const link = useLive((live) => live.link);
+  const loaded = useLive((live) => live.topology.loaded);
+  const now = useNow(1_000);
+  if (link.kind === 'live') {
+    return (
+      <Indicator role="status" aria-label={loaded ? 'Live' : 'Connected, waiting for the map'}>
+        <Dot $color={loaded ? 'var(--ok)' : 'var(--warning)'} $breathes />
+        <span>{loaded ? 'Live' : 'Loading'}</span>
+        <time>{clock(now)}</time>
+      </Indicator>
+    );
+  }
+  if (link.kind === 'connecting') {
+    return (
+      <Indicator role="status">
+        <Dot $color="var(--warning)" $breathes />
+        <span>Connecting…</span>
+      </Indicator>
+    );
+  }
+  const seconds = Math.max(0, Math.ceil((link.retryAtMs - now) / 1000));
+  return (
+    <Indicator role="status">
+      <Dot $color="var(--critical)" />
+      <span>Not connected, again in {seconds} s</span>
+      <LinkButton type="button" onClick={retryNow}>
+        Now
+      </LinkButton>
+    </Indicator>
+  );
+}
+
+const Bar = styled.header`
+  display: flex;
+  align-items: center;
+  gap: 14px;
+  padding: 0 16px;
+  background: var(--surface);
+  border-bottom: 1px solid var(--line);
+`;
+
+const Name = styled.a`
+  width: 176px;
+  display: flex;
+  align-items: center;
+  gap: 9px;
+  font-size: 15px;
+  font-weight: 600;
+  letter-spacing: -0.01em;
+  color: inherit;
+  text-decoration: none;
+  border-radius: 4px;
+`;
+
+const Space = styled.div`
+  flex: 1;
+`;
+
+const Pills = styled.div`
+  display: flex;
+  gap: 6px;
+`;
+
+const Pill = styled.button`
+  height: 26px;
+  padding: 0 10px 0 8px;
+  display: inline-flex;
+  align-items: center;
+  gap: 6px;
+  border: 1px solid var(--line-strong);
+  border-radius: 13px;
+  background: none;
+  color: var(--text-2);
+  font-size: 12px;
+  white-space: nowrap;
+  b {
+    font-family: var(--mono);
+    font-weight: 600;
+    color: var(--text-1);
+  }
+  &:hover {
+    background: var(--raised);
+  }
+  &[aria-pressed='true'] {
+    border-color: var(--accent);
+    background: var(--raised);
+    color: var(--text-1);
+  }
+`;
+
+const Indicator = styled.div`
+  display: flex;
+  align-items: center;
+  gap: 7px;
+  min-width: 118px;
+  font-size: 12px;
+  color: var(--text-2);
+  white-space: nowrap;
+  time {
+    font-family: var(--mono);
+    font-variant-numeric: tabular-nums;
+  }
+`;
+
+const breathe = keyframes`
+  50% {
+    box-shadow: 0 0 0 5px color-mix(in srgb, currentColor 5%, transparent);
+  }
+`;
+
+const Dot = styled.i<{ $color: string; $breathes?: boolean }>`
+  width: 9px;
+  height: 9px;
+  border-radius: 50%;
+  color: ${({ $color }) => $color};
+  background: currentColor;
+  box-shadow: 0 0 0 3px color-mix(in srgb, currentColor 22%, transparent);
+  animation: ${({ $breathes }) =>
+    $breathes
+      ? css`
+          ${breathe} 2.4s ease-in-out infinite
+        `
+      : 'none'};
+`;

@@ -1,0 +1,57 @@
+import { useMemo } from 'react';
+import styled from 'styled-components';
+import { Shape } from '../scene/scene';
+import { roles, shapeOf } from '../scene/shape';
+import { usePage } from '../store/page';
+import { ShapeIcon } from './icons';
+import { useTopology } from './useTopology';
+
+const NAMES: Record<Shape, string> = {
+  [Shape.Circle]: 'Process',
+  [Shape.Hexagon]: 'Container',
+  [Shape.Square]: 'Host',
+  [Shape.Diamond]: 'Remote',
+  [Shape.Cylinder]: 'Data store',
+  [Shape.Pill]: 'Queue',
+  [Shape.Cloud]: 'Internet',
+};
+
+// Only the shapes that the view has.
+export function Legend() {
+  const mode = usePage((page) => page.mode);
+  const { nodes, edges } = useTopology(2_000);
+  const present = useMemo(() => {
+    const role = roles(edges.values());
+    const shapes = new Set<Shape>();
+    for (const node of nodes.values()) shapes.add(shapeOf(node, role));
+    return [...shapes].sort((a, b) => a - b);
+  }, [nodes, edges]);
+  if (mode !== 'graph' || present.length === 0) return null;
+  return (
+    <List aria-label="Shapes">
+      {present.map((shape) => (
+        <li key={shape}>
+          <ShapeIcon shape={shape} />
+          {NAMES[shape]}
+        </li>
+      ))}
+    </List>
+  );
+}
+
+const List = styled.ul`
+  display: grid;
+  grid-template-columns: 1fr 1fr;
+  gap: 7px 8px;
+  margin: 0 8px;
+  padding: 12px 8px 14px;
+  border-top: 1px solid var(--line);
+  font-size: 12px;
+  color: var(--text-2);
+  li {
+    display: flex;
+    align-items: center;
+    gap: 7px;
+    white-space: nowrap;
+  }
+`;

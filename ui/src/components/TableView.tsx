@@ -1,0 +1,242 @@
+import { useMemo, useRef, useState } from 'react';
+import styled from 'styled-components';
+import { count, duration, joined, quantity, rate } from '../lib/format';
+import { sortRows, tableRows, type ColumnKey, type Row, type Sort } from '../lib/table';
+import { metricOf } from '../scene/metric';
+import { shapeOfKind } from '../scene/shape';
+import { matchedNodes } from '../store/filter';
+import { usePage } from '../store/page';
+import { healthVariable } from './details/DetailsHead';
+import { HealthIcon, ShapeIcon } from './icons';
+import { useTopology } from './useTopology';
+
+const ROW_PX = 34;
+const OVERSCAN = 8;
+
+interface Column {
+  key: ColumnKey;
+  title: string;
+  width: string;
+  number?: boolean;
+}
+
+const COLUMNS: readonly Column[] = [
+  { key: 'label', title: 'Name', width: 'minmax(220px, 2.2fr)' },
+  { key: 'group', title: 'Host', width: 'minmax(90px, 1fr)' },
+  { key: 'health', title: 'State', width: 'minmax(110px, 1fr)' },
+  { key: 'cpu', title: 'CPU', width: '88px', number: true },
+  { key: 'memory', title: 'Memory', width: '104px', number: true },
+  { key: 'traffic', title: 'Traffic', width: '104px', number: true },
+  { key: 'inbound', title: 'In', width: '72px', number: true },
+  { key: 'outbound', title: 'Out', width: '72px', number: true },
+  { key: 'seen', title: 'Age', width: '110px', number: true },
+];
+const TEMPLATE = COLUMNS.map((column) => column.width).join(' ');
+
+// Every node of the view, sortable; only the rows in sight are in the document.
+export function TableView() {
+  const topology = useTopology(1_000);
+  const search = usePage((page) => page.search);
+  const health = usePage((page) => page.health);
+  const selected = usePage((page) => page.selected);
+  const [sort, setSort] = useState<Sort>({ column: 'cpu', descending: true });
+  const [scroll, setScroll] = useState({ top: 0, height: 800 });
+  const body = useRef<HTMLDivElement>(null);
+  const rows = useMemo(
+    () => sortRows(tableRows(topology, matchedNodes(topology, { search, health })), sort),
+    [topology, search, health, sort],
+  );
+  const first = Math.max(0, Math.floor(scroll.top / ROW_PX) - OVERSCAN);
+  const last = Math.min(rows.length, Math.ceil((scroll.top + scroll.height) / ROW_PX) + OVERSCAN);
+  const now = topology.timeUnixMs || Date.now();
+
+  const onScroll = () => {
+    const { scrollTop: top, clientHeight: height } = body.current!;
+    setScroll({ top, height });
+  };
+
+  return (
+    <Frame role="table" aria-label={`${topology.view}, ${rows.length} rows`} aria-rowcount={rows.length + 1} data-testid="table">
+      <HeadRow role="row" aria-rowindex={1}>
+        {COLUMNS.map((column) => (
+          <HeadCell key={column.key} column={column} sort={sort} onSort={setSort} />
+        ))}
+      </HeadRow>
+      <Body ref={body} onScroll={onScroll} role="rowgroup">
+        <div role="presentation" style={{ height: rows.length * ROW_PX, position: 'relative' }}>
+          {rows.slice(first, last).map((row, i) => (
+            <TableRow key={row.node.id} row={row} at={first + i} now={now} selected={row.node.id === selected} />
+          ))}
+        </div>
+        {rows.length === 0 && <Empty>{topology.loaded ? 'Nothing matches.' : 'Waiting for the aggregator…'}</Empty>}
+      </Body>
+    </Frame>
+  );
+}
+
+function HeadCell({ column, sort, onSort }: { column: Column; sort: Sort; onSort: (sort: Sort) => void }) {
+  const active = sort.column === column.key;
+  // Numbers are looked at from the top first.
+  const next = active ? !sort.descending : Boolean(column.number) || column.key === 'health';
+  return (
+    <div
+      role="columnheader"
+      data-number={column.number}
+      aria-sort={active ? (sort.descending ? 'descending' : 'ascending') : 'none'}
+    >
+      <button type="button" onClick={() => onSort({ column: column.key, descending: next })}>
+        {column.title}
+        <i aria-hidden>{active ? (sort.descending ? '↓' : '↑') : ''}</i>
+      </button>
+    </div>
+  );
+}
+
+function TableRow({ row, at, now, selected }: { row: Row; at: number; now: number; selected: boolean }) {
+  const { node } = row;
+  const select = () => usePage.getState().select(node.id);
+  return (
+    <BodyRow
+      role="row"
+      aria-rowindex={at + 2}
+      aria-selected={selected}
+      tabIndex={0}
+      style={{ transform: `translateY(${at * ROW_PX}px)` }}
+      onClick={select}
+      onKeyDown={(event) => {
+        if (event.key === 'Enter') select();
+        const sibling = { ArrowDown: 'nextElementSibling', ArrowUp: 'previousElementSibling' }[event.key];
+        if (!sibling) return;
+        event.preventDefault();
+        (event.currentTarget[sibling as 'nextElementSibling'] as HTMLElement | null)?.focus();
+      }}
+    >
+      <div role="cell">
+        <ShapeIcon shape={shapeOfKind(node.kind)} color={node.pseudo ? 'var(--text-3)' : healthVariable(node.health)} />
+        <strong>{node.label}</strong>
+        <small>{node.label_minor}</small>
+      </div>
+      <div role="cell">{node.group_label}</div>
+      <div role="cell" title={node.health_reason}>
+        {!node.pseudo && <HealthIcon health={node.health} size={13} />}
+        {node.health === 'ok' || !node.health_reason ? node.state : node.health_reason}
+      </div>
+      <div role="cell" data-number>{value(row, 'cpu')}</div>
+      <div role="cell" data-number>{value(row, 'memory')}</div>
+      <div role="cell" data-number>{row.traffic > 0 ? joined(rate(row.traffic)) : '–'}</div>
+      <div role="cell" data-number>{row.inbound > 0 ? count(row.inbound) : '–'}</div>
+      <div role="cell" data-number>{row.outbound > 0 ? count(row.outbound) : '–'}</div>
+      <div role="cell" data-number>{row.seen > 0 ? duration(now - row.seen) : '–'}</div>
+    </BodyRow>
+  );
+}
+
+function value({ node }: Row, key: string): string {
+  const metric = metricOf(node, key);
+  return metric ? joined(quantity(metric.value, metric.unit)) : '–';
+}
+
+const Frame = styled.div`
+  flex: 1;
+  min-height: 0;
+  display: flex;
+  flex-direction: column;
+  background: var(--background);
+`;
+
+const HeadRow = styled.div`
+  display: grid;
+  grid-template-columns: ${TEMPLATE};
+  padding: 0 16px;
+  border-bottom: 1px solid var(--line);
+  background: var(--surface);
+  scrollbar-gutter: stable;
+  > div {
+    padding: 0 8px;
+  }
+  button {
+    height: 32px;
+    padding: 0;
+    border: 0;
+    background: none;
+    font-size: 11px;
+    font-weight: 600;
+    color: var(--text-3);
+  }
+  button:hover,
+  [aria-sort='ascending'] button,
+  [aria-sort='descending'] button {
+    color: var(--text-1);
+  }
+  i {
+    font-style: normal;
+    margin-left: 4px;
+  }
+  [data-number='true'] {
+    text-align: right;
+  }
+`;
+
+const Body = styled.div`
+  flex: 1;
+  min-height: 0;
+  overflow: auto;
+`;
+
+const BodyRow = styled.div`
+  position: absolute;
+  inset: 0 0 auto;
+  height: ${ROW_PX}px;
+  display: grid;
+  grid-template-columns: ${TEMPLATE};
+  align-items: center;
+  padding: 0 16px;
+  border-bottom: 1px solid var(--line);
+  cursor: pointer;
+  &:hover {
+    background: var(--surface);
+  }
+  &[aria-selected='true'] {
+    background: color-mix(in srgb, var(--accent) 14%, var(--background));
+    box-shadow: inset 2px 0 0 var(--accent);
+  }
+  &:focus-visible {
+    outline-offset: -2px;
+  }
+  > div {
+    padding: 0 8px;
+    display: flex;
+    align-items: center;
+    gap: 8px;
+    min-width: 0;
+    overflow: hidden;
+    text-overflow: ellipsis;
+    white-space: nowrap;
+    color: var(--text-2);
+  }
+  strong {
+    font-weight: 500;
+    color: var(--text-1);
+    overflow: hidden;
+    text-overflow: ellipsis;
+  }
+  small {
+    flex: 0 10 auto;
+    font: 11px var(--mono);
+    color: var(--text-3);
+    overflow: hidden;
+    text-overflow: ellipsis;
+  }
+  > [data-number] {
+    justify-content: flex-end;
+    font: 12px var(--mono);
+    font-variant-numeric: tabular-nums;
+  }
+`;
+
+const Empty = styled.p`
+  padding: 64px 24px;
+  text-align: center;
+  font-size: 15px;
+  color: var(--text-3);
+`;

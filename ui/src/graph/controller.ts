@@ -1,0 +1,343 @@
+// The graph, outside of React: follows the stores, builds scenes, schedules drawing, answers the
+// pointer. A difference from the aggregator never makes React render the map.
+
+import { Canvas2dRenderer } from '../render/canvas2d';
+import { toScreenX, toScreenY } from '../render/geometry';
+import type { Emphasis, Frame, Renderer, Viewport } from '../render/renderer';
+import { buildScene } from '../scene/build';
+import { LocalPlacement } from '../scene/placement';
+import type { Scene } from '../scene/scene';
+import { matchedNodes } from '../store/filter';
+import { useLive } from '../store/live';
+import { usePage } from '../store/page';
+import { renderTimes } from '../store/render-time';
+import type { Palette } from '../theme/tokens';
+import { Camera, fitTransform } from './camera';
+import { HitTest, readingOrder } from './hit';
+import { Minimap } from './minimap';
+import { Glide } from './motion';
+
+export interface GraphElements {
+  host: HTMLElement;
+  base: HTMLCanvasElement;
+  overlay: HTMLCanvasElement;
+  minimap: HTMLCanvasElement;
+}
+
+// Differences that arrive faster than this become one scene; large scenes get more time.
+const SCENE_EVERY_MS = 200;
+const SHARP_AFTER_MS = 90;
+const OVERLAY_EVERY_MS = 33;
+const READABLE_ZOOM = 0.9;
+
+export class GraphController {
+  private readonly renderer: Renderer;
+  private readonly camera: Camera;
+  private readonly minimap: Minimap;
+  private readonly placement = new LocalPlacement();
+  private readonly cleanup: (() => void)[] = [];
+  private scene: Scene | null = null;
+  private glide: Glide | null = null;
+  private hit: HitTest | null = null;
+  private order: Uint32Array | null = null;
+  private emphasis: Emphasis = { selected: -1, hovered: -1, focused: -1, matches: null };
+  private size = { width: 1, height: 1 };
+  private frame = 0;
+  private sceneTimer: ReturnType<typeof setTimeout> | undefined;
+  private sharpTimer: ReturnType<typeof setTimeout> | undefined;
+  private sceneBuiltMs = -Infinity;
+  private overlayDrawnMs = 0;
+  private dirty = { base: true, overlay: true, minimap: true };
+  private moving = false;
+  private fittedView = '';
+
+  constructor(
+    private readonly elements: GraphElements,
+    private palette: Palette,
+    private readonly onFocus: (id: string | null) => void,
+  ) {
+    this.renderer = new Canvas2dRenderer(elements.base, elements.overlay);
+    this.minimap = new Minimap(elements.minimap);
+    this.camera = new Camera(
+      elements.host,
+      () => this.cameraMoved(),
+      () => this.sharpen(),
+    );
+    const resizes = new ResizeObserver(() => this.resize());
+    resizes.observe(elements.host);
+    this.cleanup.push(
+      () => resizes.disconnect(),
+      useLive.subscribe((now, before) => {
+        if (now.topology !== before.topology) this.scheduleScene();
+      }),
+      usePage.subscribe((now, before) => {
+        if (now.metric !== before.metric) this.scheduleScene(0);
+        if (now.search !== before.search || now.health !== before.health) this.updateMatches();
+        if (now.selected !== before.selected) this.updateSelected(true);
+      }),
+    );
+    this.listen();
+    this.resize();
+    this.rebuild();
+  }
+
+  destroy(): void {
+    cancelAnimationFrame(this.frame);
+    clearTimeout(this.sceneTimer);
+    clearTimeout(this.sharpTimer);
+    for (const undo of this.cleanup) undo();
+    this.camera.destroy();
+  }
+
+  setPalette(palette: Palette): void {
+    this.palette = palette;
+    if (this.scene) this.minimap.setScene(this.scene, palette, devicePixelRatio);
+    this.invalidate();
+  }
+
+  fit(): void {
+    if (!this.scene) return;
+    this.camera.touched = false;
+    this.camera.fly(fitTransform(this.scene.bounds, this.size));
+  }
+
+  zoomBy(factor: number): void {
+    this.camera.zoomBy(factor, this.size);
+  }
+
+  panBy(dx: number, dy: number): void {
+    this.camera.panBy(dx, dy);
+  }
+
+  minimapTo(mx: number, my: number): void {
+    const [x, y] = this.minimap.worldAt(mx, my);
+    const { k } = this.camera.transform;
+    this.camera.panBy(
+      this.size.width / 2 - k * x - this.camera.transform.x,
+      this.size.height / 2 - k * y - this.camera.transform.y,
+    );
+  }
+
+  // Moves the keyboard's focus to the next node in a direction, or in reading order by steps of one.
+  // False when there is none further.
+  moveFocus(step: { dx: number; dy: number } | { by: 1 | -1 }): boolean {
+    const { scene, hit } = this;
+    if (!scene || !hit || scene.ids.length === 0) return false;
+    const from = this.emphasis.focused >= 0 ? this.emphasis.focused : this.emphasis.selected;
+    let next: number;
+    if ('by' in step) {
+      this.order ??= readingOrder(scene);
+      const at = from < 0 ? (step.by > 0 ? -1 : this.order.length) : this.order.indexOf(from);
+      next = this.order[at + step.by] ?? -1;
+    } else {
+      next = from < 0 ? (this.order ??= readingOrder(scene))[0]! : hit.towards(from, step.dx, step.dy);
+    }
+    if (next < 0) return false;
+    this.setFocus(next);
+    return true;
+  }
+
+  clearFocus(): void {
+    this.setFocus(-1);
+  }
+
+  selectFocused(): void {
+    const id = this.scene?.ids[this.emphasis.focused];
+    if (id !== undefined) usePage.getState().select(id);
+  }
+
+  get hasFocus(): boolean {
+    return this.emphasis.focused >= 0;
+  }
+
+  private setFocus(node: number): void {
+    this.emphasis.focused = node;
+    this.onFocus(node >= 0 ? this.scene!.ids[node]! : null);
+    if (node >= 0) this.reveal(node);
+    this.dirty.overlay = true;
+    this.request();
+  }
+
+  // Scrolls as little as needed to have the node on the screen.
+  private reveal(node: number): void {
+    const { scene, viewport } = this;
+    const x = toScreenX(viewport, scene!.x[node]!);
+    const y = toScreenY(viewport, scene!.y[node]!);
+    const margin = 60;
+    const inside =
+      x > margin && y > margin && x < this.size.width - margin && y < this.size.height - margin;
+    if (!inside || viewport.k < 0.25) {
+      this.camera.centreOn(scene!.x[node]!, scene!.y[node]!, this.size, READABLE_ZOOM);
+    }
+  }
+
+  private get viewport(): Viewport {
+    const { k, x, y } = this.camera.transform;
+    return { k, x, y, ...this.size };
+  }
+
+  private scheduleScene(afterMs?: number): void {
+    if (afterMs === 0) clearTimeout(this.sceneTimer);
+    else if (this.sceneTimer !== undefined) return;
+    const since = performance.now() - this.sceneBuiltMs;
+    const every = SCENE_EVERY_MS * ((this.scene?.ids.length ?? 0) > 3_000 ? 4 : 1);
+    this.sceneTimer = setTimeout(() => this.rebuild(), afterMs ?? Math.max(0, every - since));
+  }
+
+  private rebuild(): void {
+    this.sceneTimer = undefined;
+    const start = performance.now();
+    this.sceneBuiltMs = start;
+    const { topology } = useLive.getState();
+    const before = this.scene;
+    const focusedId = before?.ids[this.emphasis.focused];
+    const hoveredId = before?.ids[this.emphasis.hovered];
+    this.scene = buildScene(topology, usePage.getState().metric, this.placement);
+    this.emphasis.focused = this.scene.index.get(focusedId ?? '') ?? -1;
+    this.emphasis.hovered = this.scene.index.get(hoveredId ?? '') ?? -1;
+    this.hit = new HitTest(this.scene);
+    this.order = null;
+    this.minimap.setScene(this.scene, this.palette, devicePixelRatio);
+    this.frameAll(topology.loaded && this.scene.ids.length > 0);
+    this.glide = new Glide(this.scene, before, start);
+    this.updateMatches();
+    this.updateSelected(false);
+    this.invalidate();
+  }
+
+  // The first picture of a view shows all of it, and so do those that follow until the person moves.
+  private frameAll(hasNodes: boolean): void {
+    const { scene, camera } = this;
+    if (!scene || !hasNodes) return;
+    const first = this.fittedView !== scene.view;
+    if (first) camera.touched = false;
+    if (camera.touched) return;
+    const to = fitTransform(scene.bounds, this.size);
+    const change = Math.abs(Math.log(to.k / camera.transform.k));
+    const shift = Math.hypot(to.x - camera.transform.x, to.y - camera.transform.y);
+    if (first) camera.set(to);
+    else if (change > 0.08 || shift > 60) camera.fly(to);
+    this.fittedView = scene.view;
+  }
+
+  private updateMatches(): void {
+    if (!this.scene) return;
+    const matched = matchedNodes(useLive.getState().topology, usePage.getState());
+    this.emphasis.matches = matched && Uint8Array.from(this.scene.ids, (id) => (matched.has(id) ? 1 : 0));
+    this.invalidate();
+  }
+
+  private updateSelected(byPerson: boolean): void {
+    const { selected } = usePage.getState();
+    this.emphasis.selected = this.scene?.index.get(selected ?? '') ?? -1;
+    if (byPerson && this.emphasis.selected >= 0) {
+      // After the panel has opened and the map has its new size.
+      requestAnimationFrame(() => this.emphasis.selected >= 0 && this.reveal(this.emphasis.selected));
+    }
+    this.invalidate();
+  }
+
+  private listen(): void {
+    const { host } = this.elements;
+    const point = (event: MouseEvent): [number, number] => {
+      const box = host.getBoundingClientRect();
+      return [event.clientX - box.left, event.clientY - box.top];
+    };
+    const hoverAt = (node: number) => {
+      if (node === this.emphasis.hovered) return;
+      this.emphasis.hovered = node;
+      host.style.cursor = node >= 0 ? 'pointer' : '';
+      this.dirty.overlay = true;
+      this.request();
+    };
+    const handlers: [string, (event: MouseEvent) => void][] = [
+      ['mousemove', (event) => hoverAt(this.camera.gesture ? -1 : (this.hit?.at(this.viewport, ...point(event)) ?? -1))],
+      ['mouseleave', () => hoverAt(-1)],
+      [
+        'click',
+        (event) => {
+          const node = this.hit?.at(this.viewport, ...point(event)) ?? -1;
+          this.emphasis.focused = -1;
+          usePage.getState().select(this.scene?.ids[node] ?? null);
+        },
+      ],
+      [
+        'dblclick',
+        (event) => {
+          const [sx, sy] = point(event);
+          const { k, x, y } = this.camera.transform;
+          this.camera.centreOn((sx - x) / k, (sy - y) / k, this.size, Math.min(4, k * 1.8));
+        },
+      ],
+    ];
+    for (const [name, handler] of handlers) {
+      host.addEventListener(name, handler as EventListener);
+      this.cleanup.push(() => host.removeEventListener(name, handler as EventListener));
+    }
+  }
+
+  private resize(): void {
+    const { clientWidth: width, clientHeight: height } = this.elements.host;
+    if (width === 0 || height === 0) return;
+    this.size = { width, height };
+    this.renderer.resize(width, height, devicePixelRatio);
+    if (this.scene && !this.camera.touched && this.scene.ids.length > 0) {
+      this.camera.set(fitTransform(this.scene.bounds, this.size));
+    }
+    this.invalidate();
+    // A resized canvas is empty until it is drawn; do not show that.
+    this.drawNow(performance.now());
+  }
+
+  private cameraMoved(): void {
+    this.moving = true;
+    this.dirty = { base: true, overlay: true, minimap: true };
+    clearTimeout(this.sharpTimer);
+    this.sharpTimer = setTimeout(() => this.sharpen(), SHARP_AFTER_MS);
+    this.request();
+  }
+
+  private sharpen(): void {
+    if (!this.moving) return;
+    this.moving = false;
+    this.dirty.base = true;
+    this.request();
+  }
+
+  private invalidate(): void {
+    this.renderer.invalidate();
+    this.dirty = { base: true, overlay: true, minimap: true };
+    this.request();
+  }
+
+  private request(): void {
+    if (this.frame === 0) this.frame = requestAnimationFrame((now) => this.drawNow(now));
+  }
+
+  private drawNow(nowMs: number): void {
+    cancelAnimationFrame(this.frame);
+    this.frame = 0;
+    if (!this.scene) return;
+    if (this.glide?.moving) {
+      this.glide.step(nowMs);
+      this.renderer.invalidate();
+      this.dirty = { base: true, overlay: true, minimap: this.dirty.minimap };
+    }
+    const frame: Frame = {
+      scene: this.scene,
+      viewport: this.viewport,
+      emphasis: this.emphasis,
+      palette: this.palette,
+    };
+    if (this.dirty.base) renderTimes.add(this.renderer.draw(frame, this.moving));
+    if (this.dirty.minimap) this.minimap.draw(frame.viewport, this.palette, devicePixelRatio);
+    let animated = this.emphasis.selected >= 0;
+    if (this.dirty.overlay || nowMs - this.overlayDrawnMs >= OVERLAY_EVERY_MS) {
+      const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
+      animated = this.renderer.drawOverlay(frame, nowMs, !calm);
+      this.overlayDrawnMs = nowMs;
+    }
+    this.dirty = { base: false, overlay: false, minimap: false };
+    if (this.glide?.moving || animated) this.request();
+  }
+}

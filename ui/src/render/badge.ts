@@ -1,0 +1,74 @@
+// State by form, so that colour is never alone: triangle for a warning, octagon for critical, disc with
+// a question mark for unknown, disc with a bar for capped events.
+
+import { HealthCode, NodeFlag } from '../scene/scene';
+import { fonts, type Palette } from '../theme/tokens';
+import { healthColor } from './color';
+import type { Frame } from './renderer';
+
+export function paintBadge(
+  ctx: CanvasRenderingContext2D,
+  { scene, palette }: Frame,
+  node: number,
+  x: number,
+  y: number,
+  size: number,
+): void {
+  const flags = scene.flags[node]!;
+  if ((flags & NodeFlag.Throttled) !== 0) throttleBadge(ctx, palette, x, y, size);
+  else if ((flags & NodeFlag.Ended) === 0) healthBadge(ctx, palette, scene.health[node]!, x, y, size);
+}
+
+export function healthBadge(
+  ctx: CanvasRenderingContext2D,
+  palette: Palette,
+  health: number,
+  x: number,
+  y: number,
+  size: number,
+): void {
+  if (health === HealthCode.Ok) return;
+  ctx.beginPath();
+  if (health === HealthCode.Warning) {
+    ctx.moveTo(x, y - size);
+    ctx.lineTo(x + size * 1.05, y + size * 0.8);
+    ctx.lineTo(x - size * 1.05, y + size * 0.8);
+    ctx.closePath();
+  } else if (health === HealthCode.Critical) {
+    for (let i = 0; i < 8; i += 1) {
+      const angle = Math.PI / 8 + (i * Math.PI) / 4;
+      ctx.lineTo(x + size * Math.cos(angle), y + size * Math.sin(angle));
+    }
+    ctx.closePath();
+  } else {
+    ctx.arc(x, y, size * 0.9, 0, 2 * Math.PI);
+  }
+  ground(ctx, palette, healthColor(palette, health));
+  const dark = health === HealthCode.Warning && palette.background === '#0D1117';
+  sign(ctx, health === HealthCode.Unknown ? '?' : '!', dark ? '#0D1117' : '#FFFFFF', x, y, size);
+}
+
+function throttleBadge(ctx: CanvasRenderingContext2D, palette: Palette, x: number, y: number, size: number): void {
+  ctx.beginPath();
+  ctx.arc(x, y, size * 0.95, 0, 2 * Math.PI);
+  ground(ctx, palette, palette.warning);
+  ctx.fillStyle = palette.background;
+  ctx.fillRect(x - size * 0.5, y - size * 0.16, size, size * 0.32);
+}
+
+// A rim in the colour of the background sets the badge off from the node.
+function ground(ctx: CanvasRenderingContext2D, palette: Palette, color: string): void {
+  ctx.lineWidth = 2.5;
+  ctx.strokeStyle = palette.background;
+  ctx.stroke();
+  ctx.fillStyle = color;
+  ctx.fill();
+}
+
+function sign(ctx: CanvasRenderingContext2D, text: string, color: string, x: number, y: number, size: number): void {
+  ctx.font = `700 ${Math.round(size * 1.4)}px ${fonts.text}`;
+  ctx.textAlign = 'center';
+  ctx.textBaseline = 'middle';
+  ctx.fillStyle = color;
+  ctx.fillText(text, x, y + size * 0.12);
+}

@@ -1,0 +1,31 @@
+// One whole picture, back to front. What is drawn depends on how near it is.
+
+import { paintBundles, paintEdges } from './paint-edges';
+import { paintHulls, paintTabs } from './paint-groups';
+import { paintLabels } from './paint-labels';
+import { paintDots, paintNodes, visibleNodes } from './paint-nodes';
+import { radiusScale } from './geometry';
+import type { Frame } from './renderer';
+
+// A node smaller than this is a dot: its ring and level could not be read.
+const SHAPES_FROM_RADIUS_PX = 4.2;
+const TYPICAL_RADIUS = 12;
+// Up to so many nodes and edges everything can be drawn one by one at any zoom.
+const SHAPES_MAX = 900;
+const SINGLE_EDGES_MAX = 900;
+
+export function paint(ctx: CanvasRenderingContext2D, frame: Frame): void {
+  const { scene, viewport } = frame;
+  ctx.clearRect(0, 0, viewport.width, viewport.height);
+  const visible = visibleNodes(frame);
+  const near = TYPICAL_RADIUS * radiusScale(viewport.k) >= SHAPES_FROM_RADIUS_PX && visible.length <= SHAPES_MAX;
+  const bundled = !near && scene.edgeIds.length > SINGLE_EDGES_MAX && scene.groups.length > 1;
+
+  if (bundled) paintBundles(ctx, frame);
+  paintHulls(ctx, frame);
+  if (!bundled) paintEdges(ctx, frame);
+  if (near) paintNodes(ctx, frame, visible);
+  else paintDots(ctx, frame, visible);
+  const tabs = paintTabs(ctx, frame);
+  if (near || frame.emphasis.matches || frame.emphasis.selected >= 0) paintLabels(ctx, frame, visible, tabs);
+}
