@@ -5,6 +5,7 @@ mod capture;
 mod churn;
 mod containers;
 mod engine;
+mod faults;
 mod latency;
 mod machine;
 mod map;
@@ -44,6 +45,8 @@ struct Arguments {
 enum Bench {
     /// What is seen of short processes, short connections and floods, against the truth.
     Capture(capture::Options),
+    /// One bad day at a time: aggregator away, agent killed, fork bomb.
+    Faults(faults::Options),
     /// From a kernel event to the diff on a WebSocket client.
     Latency(latency::Options),
     /// The standard workload for long, with faults: availability, memory, recovery.
@@ -71,6 +74,7 @@ async fn run(arguments: Arguments) -> Result<Report> {
     let report = match &arguments.bench {
         Bench::Capture(options) => capture::run(&programs, options).await?,
         Bench::Churn(options) => churn::run(&programs, options).await?,
+        Bench::Faults(options) => faults::run(&programs, options).await?,
         Bench::Latency(options) => latency::run(&programs, options).await?,
         Bench::Overhead(options) => overhead::run(&programs, options).await?,
     };

@@ -156,11 +156,6 @@ impl Stack {
         )
     }
 
-    /// Address of the agent's /metrics.
-    pub fn agent_address(&self) -> String {
-        format!("127.0.0.1:{}", self.agent_port)
-    }
-
     /// A client of Observe.
     pub async fn observe(&self) -> Result<ObserveClient<Channel>> {
         Ok(ObserveClient::connect(self.grpc_url())
