@@ -1,19 +1,40 @@
 //! The capture itself: what is attached, and reading from it.
 
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
-use crate::{Capability, CaptureConfig, CaptureError, CaptureStats, Event, Socket, Tier2};
+use aya::{
+    Ebpf,
+    maps::{Array, HashMap, MapData, RingBuf},
+};
+use mesoscope_events::settings::WINDOW_SHIFT;
+
+use crate::{
+    Capability, CaptureConfig, CaptureError, CaptureStats, Event, Rung, Socket, Tier2,
+    capability::{from_outcomes, nothing},
+    decode::decode,
+    error::{chain, kernel},
+    mounts::Hierarchies,
+    programs::{self, Outcomes},
+    snapshot,
+    stats::{self, Counters},
+};
 
 /// Kernel programs at work. Dropping it detaches everything.
 pub struct Capture {
     capabilities: Vec<Capability>,
-    idle: rustix::fd::OwnedFd,
+    attached: Option<Attached>,
+    counters: Counters,
+    ring_bytes: u32,
+    /// What [`AsRawFd`] gives when there is no ring: never readable.
+    idle: OwnedFd,
 }
 
-pub(crate) fn nothing(reason: &str) -> Vec<Capability> {
-    ["process-events", "tcp-events", "connect-pid", "bind-pid", "socket-snapshot", "cgroup-events", "udp-bytes", "protocol-recognition"]
-        .map(|name| Capability { name, available: false, provider: "", reason: reason.to_owned() })
-        .into()
+struct Attached {
+    ebpf: Ebpf,
+    ring: RingBuf<MapData>,
+    outcomes: Outcomes,
+    /// Keeps the kernel's statistics of programs on.
+    _statistics: Option<OwnedFd>,
 }
 
 impl Capture {
@@ -24,10 +45,27 @@ impl Capture {
     /// Only when the configuration can not work anywhere.
     pub fn start(config: &CaptureConfig) -> Result<Self, CaptureError> {
         if !config.ring_bytes.is_power_of_two() || config.ring_bytes < 4096 {
-            return Err(CaptureError::Config(format!("ring_bytes is {}: must be a power of two of at least 4096", config.ring_bytes)));
+            return Err(CaptureError::Config(format!(
+                "ring_bytes is {}: must be a power of two of at least 4096",
+                config.ring_bytes
+            )));
         }
-        let idle = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC).map_err(|error| CaptureError::Kernel { doing: "making an eventfd".into(), detail: error.to_string() })?;
-        Ok(Self { capabilities: nothing("built without kernel programs: run cargo xtask build-ebpf"), idle })
+        let idle = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC)
+            .map_err(|error| kernel("making an eventfd", chain(&error)))?;
+        let (attached, capabilities) = match Attached::new(config) {
+            Ok(attached) => {
+                let capabilities = from_outcomes(&attached.outcomes);
+                (Some(attached), capabilities)
+            }
+            Err(error) => (None, nothing(&error.to_string())),
+        };
+        Ok(Self {
+            capabilities,
+            attached,
+            counters: Counters::default(),
+            ring_bytes: config.ring_bytes,
+            idle,
+        })
     }
 
     /// What is available, how, and why the rest is not.
@@ -36,10 +74,32 @@ impl Capture {
         self.capabilities.clone()
     }
 
-    /// Hands over every event that is waiting, oldest first, and returns how many there were.
+    /// Hands over every event that is waiting, oldest first, and returns how many there were. It
+    /// stops after one ring full, so that a storm can not hold the caller here for ever.
     pub fn drain(&mut self, each: &mut dyn FnMut(Event)) -> usize {
-        let _ = each;
-        0
+        let Some(attached) = &mut self.attached else {
+            return 0;
+        };
+        let mut events = 0;
+        let mut bytes = 0u64;
+        while bytes < u64::from(self.ring_bytes) {
+            let Some(item) = attached.ring.next() else {
+                break;
+            };
+            // Each record has a head of 8 bytes and is rounded up to 8.
+            bytes += 8 + (item.len() as u64).next_multiple_of(8);
+            match decode(&item) {
+                Some((kind, event)) => {
+                    drop(item);
+                    *self.counters.received.entry(kind).or_default() += 1;
+                    events += 1;
+                    each(event);
+                }
+                None => self.counters.malformed += 1,
+            }
+        }
+        self.counters.ring_used_bytes = bytes.min(self.ring_bytes.into());
+        events
     }
 
     /// One pass over all sockets of all network namespaces, TCP and UDP, with owner and live counters.
@@ -47,12 +107,46 @@ impl Capture {
     /// # Errors
     /// When the iterator is not available here, or the kernel fails it.
     pub fn sockets(&mut self) -> Result<Vec<Socket>, CaptureError> {
-        Err(CaptureError::NoSnapshot("built without kernel programs: run cargo xtask build-ebpf".into()))
+        let reason = || {
+            let reason = self
+                .capabilities
+                .iter()
+                .find(|capability| capability.name == "socket-snapshot");
+            CaptureError::NoSnapshot(
+                reason
+                    .map(|capability| capability.reason.clone())
+                    .unwrap_or_default(),
+            )
+        };
+        match &mut self.attached {
+            Some(attached) if attached.outcomes.get(programs::SNAPSHOT) == Some(&Ok(())) => {
+                snapshot::read(&mut attached.ebpf, &mut self.counters.malformed)
+            }
+            _ => Err(reason()),
+        }
     }
 
     /// Counters since the start.
     pub fn stats(&mut self) -> CaptureStats {
-        CaptureStats::default()
+        let mut stats = CaptureStats {
+            received: self
+                .counters
+                .received
+                .iter()
+                .map(|(kind, count)| (*kind, *count))
+                .collect(),
+            malformed: self.counters.malformed,
+            ring_used_bytes: self.counters.ring_used_bytes,
+            ring_size_bytes: self.ring_bytes.into(),
+            ..CaptureStats::default()
+        };
+        if let Some(attached) = &self.attached {
+            stats.lost = stats::lost(&attached.ebpf);
+            stats.withheld = stats::withheld(&attached.ebpf);
+            stats.programs = stats::programs(&attached.ebpf);
+            stats.maps = stats::maps(&stats.withheld);
+        }
+        stats
     }
 
     /// Attaches or detaches the per-packet hooks; what could not be attached is named in
@@ -70,14 +164,81 @@ impl Capture {
     /// # Errors
     /// When the kernel refuses the update of the map.
     pub fn set_event_rate_cap(&mut self, events_per_second: u32) -> Result<(), CaptureError> {
-        let _ = events_per_second;
-        Ok(())
+        match &mut self.attached {
+            Some(attached) => set_cap(&mut attached.ebpf, events_per_second),
+            None => Ok(()),
+        }
     }
+}
+
+impl Attached {
+    fn new(config: &CaptureConfig) -> Result<Self, CaptureError> {
+        if config.rung < Rung::Btf {
+            return Err(kernel(
+                "loading kernel programs",
+                "turned off in the configuration",
+            ));
+        }
+        let hierarchies = Hierarchies::find(&config.cgroup_root);
+        let mut ebpf = programs::prepare(config, &hierarchies)?;
+        // Everything that programs may touch is in place before the first one is attached.
+        set_cap(&mut ebpf, config.events_per_second_per_cgroup)?;
+        make_overflow_entry(&mut ebpf)?;
+        let ring = ebpf
+            .take_map("EVENTS")
+            .ok_or_else(|| kernel("opening the ring", "the object has no map EVENTS"))?;
+        let ring =
+            RingBuf::try_from(ring).map_err(|error| kernel("opening the ring", chain(&error)))?;
+        let statistics = config
+            .bpf_statistics
+            .then(|| {
+                aya::sys::enable_stats(aya::sys::Stats::RunTime)
+                    .inspect_err(|error| tracing::warn!(%error, "no statistics of kernel programs"))
+                    .ok()
+            })
+            .flatten();
+        let root = hierarchies
+            .open_root()
+            .map_err(|error| format!("no cgroup v2 directory to attach to: {error}"));
+        let outcomes = programs::attach(&mut ebpf, config, &root);
+        Ok(Self {
+            ebpf,
+            ring,
+            outcomes,
+            _statistics: statistics,
+        })
+    }
+}
+
+/// Sets the cap, given per second, as the programs want it: per window.
+fn set_cap(ebpf: &mut Ebpf, events_per_second: u32) -> Result<(), CaptureError> {
+    let doing = "setting the event-rate cap";
+    let per_window = (u64::from(events_per_second) << WINDOW_SHIFT).div_ceil(1_000_000_000);
+    let map = ebpf
+        .map_mut("SETTINGS")
+        .ok_or_else(|| kernel(doing, "the object has no map SETTINGS"))?;
+    let mut map = Array::<_, u64>::try_from(map).map_err(|error| kernel(doing, chain(&error)))?;
+    map.set(0, per_window, 0)
+        .map_err(|error| kernel(doing, chain(&error)))
+}
+
+/// The entry under which events of further cgroups are counted once the map is full.
+fn make_overflow_entry(ebpf: &mut Ebpf) -> Result<(), CaptureError> {
+    let doing = "preparing the counters of withheld events";
+    let map = ebpf
+        .map_mut("WITHHELD")
+        .ok_or_else(|| kernel(doing, "the object has no map WITHHELD"))?;
+    let mut map =
+        HashMap::<_, u64, [u64; 2]>::try_from(map).map_err(|error| kernel(doing, chain(&error)))?;
+    map.insert(0, [0, 0], 0)
+        .map_err(|error| kernel(doing, chain(&error)))
 }
 
 impl AsRawFd for Capture {
     /// Readable once a quarter of the ring is full, so that a burst is drained before the timer.
     fn as_raw_fd(&self) -> RawFd {
-        self.idle.as_raw_fd()
+        self.attached
+            .as_ref()
+            .map_or(self.idle.as_raw_fd(), |attached| attached.ring.as_raw_fd())
     }
 }

@@ -24,7 +24,10 @@ impl Clock {
     /// Reads the offsets.
     #[must_use]
     pub fn new() -> Self {
-        let mut clock = Self { mono_to_unix_ns: 0, boot_to_unix_ns: 0 };
+        let mut clock = Self {
+            mono_to_unix_ns: 0,
+            boot_to_unix_ns: 0,
+        };
         clock.refresh();
         clock
     }
@@ -79,7 +82,10 @@ mod tests {
     #[test]
     fn now_is_now() {
         let clock = Clock::new();
-        let unix = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_nanos();
+        let unix = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .expect("after 1970")
+            .as_nanos();
         let ours = u128::from(clock.unix_ns(Clock::now_mono_ns()));
         assert!(ours.abs_diff(unix) < 50_000_000, "{ours} against {unix}");
     }
@@ -91,13 +97,19 @@ mod tests {
         let stale = clock.unix_ns(Clock::now_mono_ns());
         let moved = clock.refresh();
         let fresh = clock.unix_ns(Clock::now_mono_ns());
-        assert!(moved.abs_diff(3_600_000_000_000) < 50_000_000, "moved {moved}");
+        assert!(
+            moved.abs_diff(3_600_000_000_000) < 50_000_000,
+            "moved {moved}"
+        );
         assert!(fresh - stale >= 3_599_000_000_000);
     }
 
     #[test]
     fn a_time_before_1970_is_zero_and_no_panic() {
-        let clock = Clock { mono_to_unix_ns: -10, boot_to_unix_ns: -10 };
+        let clock = Clock {
+            mono_to_unix_ns: -10,
+            boot_to_unix_ns: -10,
+        };
         assert_eq!(clock.unix_ns(5), 0);
         assert_eq!(clock.unix_ns_from_boot(5), 0);
     }

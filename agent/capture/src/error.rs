@@ -22,3 +22,30 @@ pub enum CaptureError {
         detail: String,
     },
 }
+
+pub(crate) fn kernel(doing: &str, detail: impl Into<String>) -> CaptureError {
+    CaptureError::Kernel {
+        doing: doing.to_owned(),
+        detail: detail.into(),
+    }
+}
+
+/// An error with its causes on one line; of a verifier's log only the end says anything.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    const LOG_TAIL_BYTES: usize = 600;
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    if text.len() > 2 * LOG_TAIL_BYTES {
+        let head = text.floor_char_boundary(LOG_TAIL_BYTES);
+        let tail = text.ceil_char_boundary(text.len() - LOG_TAIL_BYTES);
+        text = format!("{} ... {}", &text[..head], &text[tail..]);
+    }
+    text.replace('\n', " | ")
+}

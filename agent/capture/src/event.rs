@@ -29,27 +29,103 @@ pub struct Event {
 #[allow(missing_docs)] // the fields are those of `mesoscope.v1`, documented there
 pub enum EventKind {
     /// A process (not a thread) was made.
-    Fork { child: ProcessId, parent: ProcessId, comm: String, uid: u32, cgroup_id: u64, network_namespace: u64, namespaced_pid: u32 },
+    Fork {
+        child: ProcessId,
+        parent: ProcessId,
+        comm: String,
+        uid: u32,
+        cgroup_id: u64,
+        network_namespace: u64,
+        namespaced_pid: u32,
+    },
     /// A process replaced its program.
-    Exec { process: ProcessId, parent: ProcessId, comm: String, argv: Vec<String>, argv_truncated: bool, uid: u32, cgroup_id: u64, network_namespace: u64, namespaced_pid: u32, executable_inode: u64, executable_device: u64 },
+    Exec {
+        process: ProcessId,
+        parent: ProcessId,
+        comm: String,
+        argv: Vec<String>,
+        argv_truncated: bool,
+        uid: u32,
+        cgroup_id: u64,
+        network_namespace: u64,
+        namespaced_pid: u32,
+        executable_inode: u64,
+        executable_device: u64,
+    },
     /// The last thread of a process ended.
-    Exit { process: ProcessId, code: i32, signal: u32, oom: bool, rss_bytes_max: u64, cpu_ns: u64, cgroup_id: u64 },
+    Exit {
+        process: ProcessId,
+        code: i32,
+        signal: u32,
+        oom: bool,
+        rss_bytes_max: u64,
+        cpu_ns: u64,
+        cgroup_id: u64,
+    },
     /// A local process called connect(); always before the connection's end.
-    Connect { cookie: u64, process: ProcessId, cgroup_id: u64, network_namespace: u64, protocol: Protocol, remote: SocketAddr },
+    Connect {
+        cookie: u64,
+        process: ProcessId,
+        cgroup_id: u64,
+        network_namespace: u64,
+        protocol: Protocol,
+        remote: SocketAddr,
+    },
     /// A local process bound an explicit port (servers).
-    Bind { cookie: u64, process: ProcessId, cgroup_id: u64, network_namespace: u64, protocol: Protocol, local: SocketAddr },
+    Bind {
+        cookie: u64,
+        process: ProcessId,
+        cgroup_id: u64,
+        network_namespace: u64,
+        protocol: Protocol,
+        local: SocketAddr,
+    },
     /// A TCP socket ended, with its final counters; or failed (error set). Records of one cookie can
     /// repeat: the first with a non-zero tuple names the ends, the last has the counters.
-    TcpEnd { cookie: u64, end: TcpEndKind, local: SocketAddr, remote: SocketAddr, network_namespace: u64, cgroup_id: u64, uid: u32, bytes_sent: u64, bytes_received: u64, rtt_us: u32, retransmits: u32, error: u32 },
+    TcpEnd {
+        cookie: u64,
+        end: TcpEndKind,
+        local: SocketAddr,
+        remote: SocketAddr,
+        network_namespace: u64,
+        cgroup_id: u64,
+        uid: u32,
+        bytes_sent: u64,
+        bytes_received: u64,
+        rtt_us: u32,
+        retransmits: u32,
+        error: u32,
+    },
     /// A cgroup was made, removed, populated or emptied.
-    Cgroup { action: CgroupAction, cgroup_id: u64, path: String },
+    Cgroup {
+        action: CgroupAction,
+        cgroup_id: u64,
+        path: String,
+    },
     /// Tier 2: bytes of a UDP flow so far, or its end.
-    UdpFlow { cookie: u64, local: SocketAddr, remote: SocketAddr, network_namespace: u64, cgroup_id: u64, bytes_sent: u64, bytes_received: u64, closed: bool },
+    UdpFlow {
+        cookie: u64,
+        local: SocketAddr,
+        remote: SocketAddr,
+        network_namespace: u64,
+        cgroup_id: u64,
+        bytes_sent: u64,
+        bytes_received: u64,
+        closed: bool,
+    },
     /// Tier 2: what the first payload of a flow was recognised as ("http", "http2", "grpc", "tls",
     /// "dns"), with the server name or host where it carried one.
-    Application { cookie: u64, application: &'static str, server_name: String },
+    Application {
+        cookie: u64,
+        application: &'static str,
+        server_name: String,
+    },
     /// Tier 2: names out of a DNS answer.
-    DnsAnswer { cgroup_id: u64, name: String, addresses: Vec<std::net::IpAddr> },
+    DnsAnswer {
+        cgroup_id: u64,
+        name: String,
+        addresses: Vec<std::net::IpAddr>,
+    },
 }
 
 /// Transport protocol.

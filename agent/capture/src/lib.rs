@@ -7,16 +7,25 @@
 //!
 //! Nothing is pinned: every program, map and link dies with the process that made it.
 
+pub mod btf;
 pub mod capability;
 pub mod capture;
 pub mod clock;
 pub mod config;
+pub mod decode;
 pub mod error;
 pub mod event;
+mod mounts;
+mod programs;
+mod snapshot;
+mod stats;
 
 pub use capability::{Capability, probe};
 pub use capture::Capture;
 pub use clock::Clock;
 pub use config::{CaptureConfig, Rung, Tier2};
 pub use error::CaptureError;
-pub use event::{CaptureStats, Event, EventKind, MapFill, MonoNs, ProcessId, ProgramStats, Protocol, RecordKind, Socket, Withheld};
+pub use event::{
+    CaptureStats, Event, EventKind, MapFill, MonoNs, ProcessId, ProgramStats, Protocol, RecordKind,
+    Socket, Withheld,
+};

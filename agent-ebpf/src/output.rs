@@ -1,0 +1,171 @@
+//! The ring buffer, what it could not take, and the cap on each cgroup's events.
+
+use core::arch::asm;
+
+use aya_ebpf::{
+    bindings::{BPF_NOEXIST, BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
+    helpers::bpf_ktime_get_ns,
+    macros::map,
+    maps::{Array, HashMap, PerCpuArray, RingBuf},
+};
+use mesoscope_events::{
+    records::{Header, KINDS, Kind},
+    settings::{
+        RATE_SETS, RATE_WAYS, Rate, Settings, WINDOW_SHIFT, WITHHELD_ENTRIES, WithheldCount,
+    },
+};
+
+use crate::kernel::wake_bytes;
+
+#[map]
+static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
+#[map]
+static LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(KINDS as u32, 0);
+#[map]
+static SETTINGS: Array<Settings> = Array::with_max_entries(1, 0);
+#[map]
+static RATES: Array<[Rate; RATE_WAYS as usize]> = Array::with_max_entries(RATE_SETS, 0);
+#[map]
+static WITHHELD: HashMap<u64, WithheldCount> = HashMap::with_max_entries(WITHHELD_ENTRIES, 0);
+
+/// Begins a record: the time, or nothing if the cgroup has used up its events.
+#[inline(always)]
+pub fn begin(kind: Kind, tgid: u32, cgroup: u64) -> Option<Header> {
+    let header = begin_uncapped(kind, tgid);
+    admit(cgroup, header.ts).then_some(header)
+}
+
+/// Begins a record of a kind that no workload can make in masses.
+#[inline(always)]
+pub fn begin_uncapped(kind: Kind, tgid: u32) -> Header {
+    // SAFETY: reads a clock.
+    Header {
+        ts: unsafe { bpf_ktime_get_ns() },
+        kind: kind as u32,
+        tgid,
+    }
+}
+
+/// Puts a record of fixed size into the ring, or counts it as lost.
+#[inline(always)]
+pub fn emit<T: Copy + 'static>(kind: Kind, record: T) {
+    match EVENTS.reserve::<T>(0) {
+        Some(mut entry) => {
+            entry.write(record);
+            entry.submit(wakeup());
+        }
+        None => lost(kind),
+    }
+}
+
+/// Puts bytes into the ring, or counts the record as lost.
+#[inline(always)]
+pub fn emit_bytes(kind: Kind, bytes: &[u8]) {
+    if EVENTS.output::<[u8]>(bytes, wakeup()).is_err() {
+        lost(kind);
+    }
+}
+
+/// The default wake-up costs the workload 6 µs an event. The consumer has a timer, and is woken only
+/// when the ring fills faster than that.
+#[inline(always)]
+fn wakeup() -> u64 {
+    if EVENTS.query(u64::from(BPF_RB_AVAIL_DATA)) >= wake_bytes() {
+        u64::from(BPF_RB_FORCE_WAKEUP)
+    } else {
+        u64::from(BPF_RB_NO_WAKEUP)
+    }
+}
+
+#[inline(always)]
+fn lost(kind: Kind) {
+    if let Some(counter) = LOST.get_ptr_mut(kind as u32) {
+        add_one(counter);
+    }
+}
+
+/// Exact although an interrupt on the same CPU may count too.
+#[inline(always)]
+fn add_one(counter: *mut u64) {
+    // SAFETY: a pointer into a map, aligned and alive. `core` has no atomics for this target.
+    unsafe {
+        asm!("lock *(u64 *)({counter} + 0) += {one}", counter = in(reg) counter, one = in(reg) 1u64, options(nostack))
+    }
+}
+
+/// Whether the cgroup may emit one more event in this window. The count is taken without a lock:
+/// two CPUs may let a few more through. What is withheld is counted exactly.
+#[inline(always)]
+fn admit(cgroup: u64, now: u64) -> bool {
+    let Some(settings) = SETTINGS.get(0) else {
+        return true;
+    };
+    let cap = settings.cap_per_window;
+    if cap == 0 {
+        return true;
+    }
+    let Some(set) = RATES.get_ptr_mut(cgroup as u32 % RATE_SETS) else {
+        return true;
+    };
+    // SAFETY: a pointer into a map value of this type.
+    let set = unsafe { &mut *set };
+    let window = now >> WINDOW_SHIFT;
+    let mut free = (cgroup >> 8) as usize % RATE_WAYS as usize;
+    for way in 0..RATE_WAYS as usize {
+        let slot = &mut set[way];
+        if slot.cgroup == cgroup {
+            if slot.window != window {
+                slot.window = window;
+                slot.count = 1;
+                return true;
+            }
+            slot.count += 1;
+            if slot.count <= cap {
+                return true;
+            }
+            withhold(cgroup, now);
+            return false;
+        }
+        if slot.window != window {
+            free = way;
+        }
+    }
+    set[free % RATE_WAYS as usize] = Rate {
+        cgroup,
+        window,
+        count: 1,
+    };
+    true
+}
+
+#[inline(never)]
+fn withhold(cgroup: u64, now: u64) {
+    if count_withheld(cgroup, now) {
+        return;
+    }
+    let first = WithheldCount {
+        count: 1,
+        last: now,
+    };
+    if WITHHELD
+        .insert(cgroup, first, u64::from(BPF_NOEXIST))
+        .is_err()
+        && !count_withheld(cgroup, now)
+    {
+        // Full: the agent made entry 0 for this before the programs loaded.
+        count_withheld(0, now);
+    }
+}
+
+#[inline(always)]
+fn count_withheld(cgroup: u64, now: u64) -> bool {
+    let Some(entry) = WITHHELD.get_ptr_mut(cgroup) else {
+        return false;
+    };
+    // SAFETY: a pointer into a map value of this type; entries are never removed while programs run.
+    unsafe {
+        add_one(&raw mut (*entry).count);
+        (*entry).last = now;
+    }
+    true
+}

@@ -1,0 +1,127 @@
+//! Counters of the capture.
+
+use std::{
+    collections::BTreeMap,
+    os::fd::{AsFd, AsRawFd},
+};
+
+use aya::{
+    Ebpf,
+    maps::{HashMap, PerCpuArray},
+};
+
+use crate::{
+    decode::record_kind,
+    event::{MapFill, ProgramStats, RecordKind, Withheld},
+};
+use mesoscope_events::{records::KINDS, settings::WITHHELD_ENTRIES};
+
+/// What user space counts itself.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Records read.
+    pub received: BTreeMap<RecordKind, u64>,
+    /// Records refused.
+    pub malformed: u64,
+    /// Bytes that the last drain found.
+    pub ring_used_bytes: u64,
+}
+
+/// One program's line of `/proc/self/fdinfo`.
+struct ProgramInfo {
+    stats: ProgramStats,
+    recursion_misses: u64,
+}
+
+/// Run time and run count per program.
+pub fn programs(ebpf: &Ebpf) -> Vec<ProgramStats> {
+    infos(ebpf)
+        .into_iter()
+        .map(|info| info.stats)
+        .filter(|stats| !stats.name.is_empty())
+        .collect()
+}
+
+/// Records that the kernel could not deliver: the ring was full, or the program was interrupted by
+/// itself on the same CPU and the kernel skipped the inner run.
+pub fn lost(ebpf: &Ebpf) -> Vec<(RecordKind, u64)> {
+    let mut lost: BTreeMap<RecordKind, u64> = BTreeMap::new();
+    if let Some(map) = ebpf
+        .map("LOST")
+        .and_then(|map| PerCpuArray::<_, u64>::try_from(map).ok())
+    {
+        for kind in 1..u32::try_from(KINDS).unwrap_or(0) {
+            let (Some(record), Ok(counts)) = (record_kind(kind), map.get(&kind, 0)) else {
+                continue;
+            };
+            *lost.entry(record).or_default() += counts.iter().sum::<u64>();
+        }
+    }
+    for info in infos(ebpf) {
+        if let Some(kind) = record_of_program(&info.stats.name) {
+            *lost.entry(kind).or_default() += info.recursion_misses;
+        }
+    }
+    lost.into_iter().collect()
+}
+
+/// Events that the cap withheld, per cgroup.
+pub fn withheld(ebpf: &Ebpf) -> Vec<Withheld> {
+    let Some(map) = ebpf
+        .map("WITHHELD")
+        .and_then(|map| HashMap::<_, u64, [u64; 2]>::try_from(map).ok())
+    else {
+        return Vec::new();
+    };
+    map.iter()
+        .filter_map(Result::ok)
+        .filter(|(_, [count, _])| *count != 0)
+        .map(|(cgroup_id, [count, last])| Withheld {
+            cgroup_id,
+            count,
+            last,
+        })
+        .collect()
+}
+
+/// How full the maps are that can fill.
+pub fn maps(withheld: &[Withheld]) -> Vec<MapFill> {
+    vec![MapFill {
+        name: "WITHHELD".to_owned(),
+        entries: withheld.len() as u64,
+        capacity: WITHHELD_ENTRIES.into(),
+    }]
+}
+
+fn infos(ebpf: &Ebpf) -> Vec<ProgramInfo> {
+    ebpf.programs()
+        .filter_map(|(name, program)| {
+            let fd = program.fd().ok()?.as_fd().as_raw_fd();
+            let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
+            let field = |name: &str| {
+                text.lines()
+                    .find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+                    .unwrap_or(0)
+            };
+            Some(ProgramInfo {
+                stats: ProgramStats {
+                    name: name.to_owned(),
+                    run_time_ns: field("run_time_ns:"),
+                    run_count: field("run_cnt:"),
+                },
+                recursion_misses: field("recursion_misses:"),
+            })
+        })
+        .collect()
+}
+
+fn record_of_program(name: &str) -> Option<RecordKind> {
+    Some(match name {
+        "sched_process_fork" => RecordKind::Fork,
+        "sched_process_exec" => RecordKind::Exec,
+        "sched_process_exit" => RecordKind::Exit,
+        "tcp_destroy_sock" | "inet_sk_error_report" | "tcp_send_reset" => RecordKind::TcpEnd,
+        "cgroup_mkdir" | "cgroup_rmdir" | "cgroup_notify_populated" => RecordKind::Cgroup,
+        _ => return None,
+    })
+}
