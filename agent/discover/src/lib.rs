@@ -20,6 +20,8 @@ pub mod docker;
 pub mod error;
 pub mod host;
 pub mod names;
+mod namespace;
+mod netlink;
 pub mod paths;
 pub mod processes;
 pub mod runtime;
