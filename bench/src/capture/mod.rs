@@ -29,6 +29,9 @@ pub struct Options {
     /// The agent's per-cgroup cap on events/s during the floods; 0 leaves the agent's default.
     #[arg(long, default_value_t = 0)]
     event_rate_cap: u32,
+    /// The short form for CI: fewer, and floods of 2 s.
+    #[arg(long)]
+    short: bool,
 }
 
 /// How long the last events may take to arrive.
@@ -108,7 +111,11 @@ impl Gaps {
 
 /// Runs it.
 pub async fn run(programs: &Programs, options: &Options) -> Result<Report> {
-    let mut report = Report::begin("capture", options)?;
+    let mut options = options.clone();
+    if options.short {
+        (options.count, options.flood_seconds) = (options.count.min(200), 2);
+    }
+    let mut report = Report::begin("capture", &options)?;
     let cap = options.event_rate_cap.to_string();
     let agent_options: &[&str] = if options.event_rate_cap == 0 {
         &[]
@@ -119,7 +126,7 @@ pub async fn run(programs: &Programs, options: &Options) -> Result<Report> {
         docker: Docker::connect(&programs.actor)?,
         stack: Stack::start(programs, agent_options).await?,
         actor: programs.actor.clone(),
-        options: options.clone(),
+        options,
     };
     if bench.docker.is_none() {
         report.not_measured(

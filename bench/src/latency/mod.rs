@@ -29,6 +29,9 @@ pub struct Options {
     /// fork + exec a second beside it.
     #[arg(long, default_value_t = 200)]
     execs_per_second: u32,
+    /// The short form for CI: fewer of each.
+    #[arg(long)]
+    short: bool,
 }
 
 /// How long the last diff may take.
@@ -117,6 +120,11 @@ pub async fn run(programs: &Programs, options: &Options) -> Result<Report> {
         options.count > 0 && options.containers > 0,
         "--count and --containers must be at least 1"
     );
+    let mut options = options.clone();
+    if options.short {
+        (options.count, options.containers) = (options.count.min(150), options.containers.min(25));
+    }
+    let options = &options;
     let mut report = Report::begin("latency", options)?;
     let stack = Stack::start(programs, &[]).await?;
     let _load = Workload::start(programs, None, 0, options.execs_per_second)?;

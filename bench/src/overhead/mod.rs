@@ -50,6 +50,9 @@ pub struct Options {
     /// Leave libbpf-tools out.
     #[arg(long)]
     no_peers: bool,
+    /// The short form for CI: 20 s of workload, 41 pairs.
+    #[arg(long)]
+    short: bool,
 }
 
 /// Runs it.
@@ -58,6 +61,11 @@ pub async fn run(programs: &Programs, options: &Options) -> Result<Report> {
         options.pairs >= 5,
         "--pairs must be at least 5: a median of fewer says nothing"
     );
+    let mut options = options.clone();
+    if options.short {
+        (options.seconds, options.pairs) = (options.seconds.min(20), options.pairs.min(41));
+    }
+    let options = &options;
     let mut report = Report::begin("overhead", options)?;
     if options.parts.contains(&Part::Slowdown) {
         let (actor, options) = (programs.actor.clone(), options.clone());
