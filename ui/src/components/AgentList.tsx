@@ -47,7 +47,7 @@ function AgentRow({ agent }: { agent: AgentInfo }) {
         </Chevron>
         <span title={agent.hostname}>{agent.hostname || agent.agent_id}</span>
         {missing > 0 && <small title={`${missing} capabilities are missing`}>{missing} off</small>}
-        <span title={words} style={{ flex: 'none' }}>
+        <span title={words} style={{ flex: 'none', display: 'flex' }}>
           <HealthIcon health={health} size={12} />
         </span>
       </Row>

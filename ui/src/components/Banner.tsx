@@ -72,7 +72,7 @@ function Hints({ hints }: { hints: readonly Incomplete[] }) {
   // Comes back when there is something new to say.
   const all = hints.map(key).sort().join();
   if (put === all) return null;
-  const what = [...new Set(hints.map(({ gap }) => gap!.what))].filter(Boolean);
+  const what = [...new Set(hints.map(({ gap }) => gap!.what.replaceAll('-', ' ')))].filter(Boolean);
   const withTier2Off = agents.filter(
     (agent) => agent.status && !agent.status.tier2 && hints.some((hint) => hint.agent_id === agent.agent_id),
   );

@@ -2,6 +2,7 @@ import { useMemo } from 'react';
 import styled, { css, keyframes } from 'styled-components';
 import type { Health } from '../api/types';
 import { clock, count } from '../lib/format';
+import { hasHealth } from '../scene/build';
 import { retryNow, useLive } from '../store/live';
 import { usePage } from '../store/page';
 import { useThemeName } from '../theme/useTheme';
@@ -55,7 +56,9 @@ function HealthPills() {
   const active = usePage((page) => page.health);
   const counts = useMemo(() => {
     const found: Record<string, number> = {};
-    for (const node of nodes.values()) found[node.health] = (found[node.health] ?? 0) + 1;
+    for (const node of nodes.values()) {
+      if (hasHealth(node)) found[node.health] = (found[node.health] ?? 0) + 1;
+    }
     return found;
   }, [nodes]);
   return (

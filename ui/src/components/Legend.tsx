@@ -41,7 +41,7 @@ export function Legend() {
 
 const List = styled.ul`
   display: grid;
-  grid-template-columns: 1fr 1fr;
+  grid-template-columns: minmax(0, 1fr) minmax(0, 1fr);
   gap: 7px 8px;
   margin: 0 8px;
   padding: 12px 8px 14px;

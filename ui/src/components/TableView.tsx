@@ -23,7 +23,7 @@ interface Column {
 const COLUMNS: readonly Column[] = [
   { key: 'label', title: 'Name', width: 'minmax(220px, 2.2fr)' },
   { key: 'group', title: 'Host', width: 'minmax(90px, 1fr)' },
-  { key: 'health', title: 'State', width: 'minmax(110px, 1fr)' },
+  { key: 'health', title: 'State', width: 'minmax(120px, 1.4fr)' },
   { key: 'cpu', title: 'CPU', width: '88px', number: true },
   { key: 'memory', title: 'Memory', width: '104px', number: true },
   { key: 'traffic', title: 'Traffic', width: '104px', number: true },
@@ -220,8 +220,12 @@ const BodyRow = styled.div`
     overflow: hidden;
     text-overflow: ellipsis;
   }
+  strong {
+    flex: 0 1 auto;
+  }
   small {
-    flex: 0 10 auto;
+    flex: 1 1 0;
+    min-width: 0;
     font: 11px var(--mono);
     color: var(--text-3);
     overflow: hidden;

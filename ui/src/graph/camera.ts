@@ -8,6 +8,8 @@ const ZOOM_MIN = 0.04;
 const ZOOM_MAX = 8;
 const FIT_ZOOM_MAX = 1.6;
 const FIT_MARGIN_PX = 36;
+// The buttons and the small map lie at the bottom.
+const FIT_BOTTOM_PX = 56;
 const FLIGHT_MS = 280;
 
 export interface Size {
@@ -19,10 +21,11 @@ export interface Size {
 export function fitTransform(bounds: Bounds, { width, height }: Size): ZoomTransform {
   const w = Math.max(1, bounds.right - bounds.left);
   const h = Math.max(1, bounds.bottom - bounds.top);
-  const room = (side: number) => Math.max(40, side - 2 * FIT_MARGIN_PX);
-  const k = Math.min(FIT_ZOOM_MAX, Math.max(ZOOM_MIN, Math.min(room(width) / w, room(height) / h)));
+  const roomX = Math.max(40, width - 2 * FIT_MARGIN_PX);
+  const roomY = Math.max(40, height - FIT_MARGIN_PX - FIT_BOTTOM_PX);
+  const k = Math.min(FIT_ZOOM_MAX, Math.max(ZOOM_MIN, Math.min(roomX / w, roomY / h)));
   const x = width / 2 - (k * (bounds.left + bounds.right)) / 2;
-  const y = height / 2 - (k * (bounds.top + bounds.bottom)) / 2;
+  const y = FIT_MARGIN_PX + roomY / 2 - (k * (bounds.top + bounds.bottom)) / 2;
   return zoomIdentity.translate(x, y).scale(k);
 }
 

@@ -6,14 +6,21 @@ import { fonts, type Palette } from '../theme/tokens';
 import { healthColor } from './color';
 import type { Frame } from './renderer';
 
-export function paintBadge(
+// Nodes smaller than this have no room for one.
+export const BADGE_FROM_RADIUS_PX = 6;
+
+// At the upper right of a node with this centre and radius.
+export function paintNodeBadge(
   ctx: CanvasRenderingContext2D,
   { scene, palette }: Frame,
   node: number,
-  x: number,
-  y: number,
-  size: number,
+  centreX: number,
+  centreY: number,
+  r: number,
 ): void {
+  const x = centreX + r * 0.72;
+  const y = centreY - r * 0.72;
+  const size = Math.min(8, 4.5 + r * 0.18);
   const flags = scene.flags[node]!;
   if ((flags & NodeFlag.Throttled) !== 0) throttleBadge(ctx, palette, x, y, size);
   else if ((flags & NodeFlag.Ended) === 0) healthBadge(ctx, palette, scene.health[node]!, x, y, size);

@@ -1,15 +1,16 @@
 // Edges: single ones when they can be told apart, sums between groups when not.
 
-import { EdgeFlag } from '../scene/scene';
+import { EdgeFlag, type Scene } from '../scene/scene';
 import { withAlpha } from './color';
-import { edgeCurve, isOutside, toScreenX, toScreenY, type Curve } from './geometry';
+import { edgeCurve, isOutside, isVisible, toScreenX, toScreenY, type Curve } from './geometry';
 import { isDimmed } from './paint-nodes';
-import type { Frame } from './renderer';
+import type { Frame, Viewport } from './renderer';
 
 // More single edges than this say nothing and cost a frame.
 const EDGES_MAX = 900;
 const BUNDLES_MAX = 150;
 const WIDTH_STEP = 0.5;
+const CROWDED_FROM_EDGES = 600;
 
 interface Stroke {
   color: string;
@@ -26,13 +27,17 @@ export function incidentEdges({ scene }: Frame, node: number): Uint32Array {
 export function paintEdges(ctx: CanvasRenderingContext2D, frame: Frame): void {
   const { scene, viewport, palette } = frame;
   const strokes = new Map<string, Stroke>();
+  const crowded = scene.edgeIds.length > CROWDED_FROM_EDGES;
   let drawn = 0;
   for (const edge of scene.edgesByWeight) {
     if (drawn >= EDGES_MAX) break;
     const curve = edgeCurve(scene, viewport, edge);
     if (!curve || isOutside(viewport, curve)) continue;
+    const ends = Number(inside(viewport, curve.x1, curve.y1)) + Number(inside(viewport, curve.x2, curve.y2));
+    // What only passes through says nothing about what is in sight.
+    if (ends === 0 && crowded) continue;
     drawn += 1;
-    add(strokes, frame, edge, curve);
+    add(strokes, frame, edge, curve, ends);
   }
   // Heavy lines lie under thin ones.
   const sorted = [...strokes.values()].sort((a, b) => Number(a.dash) - Number(b.dash) || b.width - a.width);
@@ -40,17 +45,22 @@ export function paintEdges(ctx: CanvasRenderingContext2D, frame: Frame): void {
   if (viewport.k >= 0.8) paintArrows(ctx, sorted, palette.background);
 }
 
-function add(strokes: Map<string, Stroke>, frame: Frame, edge: number, curve: Curve): void {
+function inside(viewport: Viewport, x: number, y: number): boolean {
+  return isVisible(viewport, x, y, 20);
+}
+
+function add(strokes: Map<string, Stroke>, frame: Frame, edge: number, curve: Curve, ends: number): void {
   const { scene, palette, viewport } = frame;
   const flags = scene.edgeFlags[edge]!;
   const failing = (flags & EdgeFlag.Failing) !== 0;
   const dimmed = isDimmed(frame, scene.edgeSource[edge]!) && isDimmed(frame, scene.edgeTarget[edge]!);
   const zoomed = Math.min(1.4, Math.max(0.6, viewport.k));
   const width = Math.round((scene.edgeWidth[edge]! * zoomed) / WIDTH_STEP) * WIDTH_STEP;
-  const alpha = dimmed ? 0.08 : failing ? 0.9 : (flags & EdgeFlag.Idle) !== 0 ? 0.28 : 0.55;
+  const leaving = ends === 2 ? 1 : ends === 1 ? 0.5 : 0.25;
+  const alpha = dimmed ? 0.08 : failing ? 0.9 : ((flags & EdgeFlag.Idle) !== 0 ? 0.24 : 0.46) * leaving;
   const color = withAlpha(failing ? palette.critical : palette.text3, alpha);
   const key = `${color}|${width}|${failing}`;
-  const stroke = strokes.get(key) ?? { color, width: Math.max(0.75, width), dash: failing, curves: [] };
+  const stroke = strokes.get(key) ?? { color, width: Math.max(failing ? 1.5 : 0.75, width), dash: failing, curves: [] };
   stroke.curves.push(curve);
   strokes.set(key, stroke);
 }
@@ -93,21 +103,35 @@ export function arrow(ctx: CanvasRenderingContext2D, { cx, cy, x2, y2 }: Curve, 
   ctx.closePath();
 }
 
-// The heaviest sums between groups, from centre to centre; the hulls painted later cover the ends.
+function bundlePoint(scene: Scene, end: number): { x: number; y: number } {
+  return end >= 0 ? scene.groups[end]! : { x: scene.x[-1 - end]!, y: scene.y[-1 - end]! };
+}
+
+// The heaviest sums between groups, from centre to centre; the hulls painted later cover the ends. What
+// fails among them is a thin broken line on top: the sum of what works is not red.
 export function paintBundles(ctx: CanvasRenderingContext2D, { scene, viewport, palette }: Frame): void {
   ctx.lineCap = 'round';
-  for (const { a, b, weight, failing } of scene.bundles.slice(0, BUNDLES_MAX)) {
-    const from = scene.groups[a]!;
-    const to = scene.groups[b]!;
+  for (const { a, b, weight, edges, failing } of scene.bundles.slice(0, BUNDLES_MAX)) {
+    const from = bundlePoint(scene, a);
+    const to = bundlePoint(scene, b);
     const x1 = toScreenX(viewport, from.x);
     const y1 = toScreenY(viewport, from.y);
     const x2 = toScreenX(viewport, to.x);
     const y2 = toScreenY(viewport, to.y);
-    ctx.strokeStyle = withAlpha(failing ? palette.critical : palette.text3, failing ? 0.5 : 0.32);
-    ctx.lineWidth = Math.min(9, 1.2 + 1.1 * Math.log2(1 + weight));
     ctx.beginPath();
     ctx.moveTo(x1, y1);
     ctx.quadraticCurveTo((x1 + x2) / 2 - (y2 - y1) * 0.14, (y1 + y2) / 2 + (x2 - x1) * 0.14, x2, y2);
-    ctx.stroke();
+    if (failing < edges) {
+      ctx.strokeStyle = withAlpha(palette.text3, 0.32);
+      ctx.lineWidth = Math.min(9, 1.2 + 1.1 * Math.log2(1 + weight));
+      ctx.stroke();
+    }
+    if (failing > 0) {
+      ctx.strokeStyle = withAlpha(palette.critical, 0.9);
+      ctx.lineWidth = 1.5;
+      ctx.setLineDash([6, 4]);
+      ctx.stroke();
+      ctx.setLineDash([]);
+    }
   }
 }

@@ -2,21 +2,15 @@
 
 import { HealthCode, type Group } from '../scene/scene';
 import { shortened } from '../lib/format';
-import { fonts } from '../theme/tokens';
+import { fonts, type Palette } from '../theme/tokens';
 import { healthBadge } from './badge';
 import { healthColor, withAlpha } from './color';
 import { isVisible, toScreenX, toScreenY } from './geometry';
+import type { Box } from './occupied';
 import type { Frame, Viewport } from './renderer';
 
 const TAB_HEIGHT = 22;
 const TAB_TEXT_MAX = 26;
-
-export interface Box {
-  left: number;
-  top: number;
-  right: number;
-  bottom: number;
-}
 
 // The border runs `padding` outside of the hull: an arc around each corner, lines between.
 function traceHull(ctx: CanvasRenderingContext2D, { hull, padding }: Group, viewport: Viewport): void {
@@ -55,63 +49,89 @@ export function paintHulls(ctx: CanvasRenderingContext2D, { scene, viewport, pal
   }
 }
 
-// The tabs, the largest groups first; one that would cover another is left out. Returns their boxes,
-// which labels keep clear of.
+// The tabs, the largest groups first, each where it covers no other: on the upper border in full, else
+// with less on it, else on the lower border. Returns their boxes, which labels keep clear of.
 export function paintTabs(ctx: CanvasRenderingContext2D, frame: Frame): Box[] {
-  const { scene, viewport } = frame;
+  const { scene, viewport, palette } = frame;
   const taken: Box[] = [];
   const order = scene.groups.filter((group) => groupVisible(group, viewport));
   order.sort((a, b) => b.members.length - a.members.length);
   for (const group of order) {
-    const box = tabBox(ctx, group, viewport);
-    if (taken.some((other) => overlap(box, other))) continue;
-    taken.push(box);
-    paintTab(ctx, frame, group, box);
+    const choices = [tabOf(ctx, group, viewport, 'full'), tabOf(ctx, group, viewport, 'compact')];
+    choices.push({ ...choices[1]!, box: lowered(choices[1]!.box, group, viewport) });
+    const tab = choices.find(({ box }) => !taken.some((other) => overlap(box, other)));
+    if (!tab) continue;
+    taken.push(tab.box);
+    paintTab(ctx, palette, group, tab);
   }
   return taken;
 }
 
 const nameFont = `600 12px ${fonts.text}`;
 const countFont = `400 11.5px ${fonts.mono}`;
+const SIDE_PX = 10;
+const BADGE_PX = 5.5;
 
-function tabBox(ctx: CanvasRenderingContext2D, group: Group, viewport: Viewport): Box {
+interface Tab {
+  box: Box;
+  name: string;
+  count: string;
+  critical: string;
+}
+
+function tabOf(ctx: CanvasRenderingContext2D, group: Group, viewport: Viewport, form: 'full' | 'compact'): Tab {
+  const name = shortened(group.label, TAB_TEXT_MAX);
+  const count = form === 'full' ? String(group.members.length) : '';
+  const critical = form === 'full' && group.critical > 1 ? String(group.critical) : '';
   ctx.font = nameFont;
-  const name = ctx.measureText(shortened(group.label, TAB_TEXT_MAX)).width;
+  let width = ctx.measureText(name).width + 2 * SIDE_PX;
   ctx.font = countFont;
-  const number = ctx.measureText(String(group.members.length)).width;
-  const width = name + number + 28 + (group.health === HealthCode.Ok ? 0 : 18);
+  if (count) width += ctx.measureText(count).width + 6;
+  if (group.health !== HealthCode.Ok) width += 2 * BADGE_PX + 6;
+  if (critical) width += ctx.measureText(critical).width + 4;
   const x = toScreenX(viewport, group.x);
   // On the border, but not out of sight while the group is in sight.
-  const top = toScreenY(viewport, group.top);
   const bottom = toScreenY(viewport, 2 * group.y - group.top);
-  const y = Math.max(top, Math.min(14, bottom - 14));
-  return { left: x - width / 2, right: x + width / 2, top: y - TAB_HEIGHT / 2, bottom: y + TAB_HEIGHT / 2 };
+  const y = Math.max(toScreenY(viewport, group.top), Math.min(14, bottom - 14));
+  const box = { left: x - width / 2, right: x + width / 2, top: y - TAB_HEIGHT / 2, bottom: y + TAB_HEIGHT / 2 };
+  return { box, name, count, critical };
+}
+
+function lowered(box: Box, group: Group, viewport: Viewport): Box {
+  const y = toScreenY(viewport, 2 * group.y - group.top);
+  return { ...box, top: y - TAB_HEIGHT / 2, bottom: y + TAB_HEIGHT / 2 };
 }
 
 function overlap(a: Box, b: Box): boolean {
   return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
 }
 
-function paintTab(ctx: CanvasRenderingContext2D, frame: Frame, group: Group, box: Box): void {
-  const { palette } = frame;
+function paintTab(ctx: CanvasRenderingContext2D, palette: Palette, group: Group, { box, name, count, critical }: Tab): void {
   const middle = (box.top + box.bottom) / 2;
   const sick = group.health === HealthCode.Critical || group.health === HealthCode.Warning;
   ctx.beginPath();
   ctx.roundRect(box.left, box.top, box.right - box.left, TAB_HEIGHT, TAB_HEIGHT / 2);
   ctx.fillStyle = palette.surface;
   ctx.fill();
-  ctx.strokeStyle = sick ? healthColor(palette, group.health) : palette.lineStrong;
+  ctx.strokeStyle = sick ? withAlpha(healthColor(palette, group.health), 0.85) : palette.lineStrong;
   ctx.lineWidth = 1;
   ctx.stroke();
   ctx.textBaseline = 'middle';
   ctx.textAlign = 'left';
-  ctx.font = nameFont;
-  ctx.fillStyle = palette.text1;
-  const name = shortened(group.label, TAB_TEXT_MAX);
-  ctx.fillText(name, box.left + 11, middle + 0.5);
-  const after = box.left + 11 + ctx.measureText(name).width + 6;
-  ctx.font = countFont;
-  ctx.fillStyle = palette.text3;
-  ctx.fillText(String(group.members.length), after, middle + 0.5);
-  if (group.health !== HealthCode.Ok) healthBadge(ctx, palette, group.health, box.right - 14, middle, 5.5);
+  let x = box.left + SIDE_PX;
+  const write = (text: string, font: string, color: string, gap: number) => {
+    if (!text) return;
+    ctx.font = font;
+    ctx.fillStyle = color;
+    ctx.fillText(text, x, middle + 0.5);
+    x += ctx.measureText(text).width + gap;
+  };
+  write(name, nameFont, palette.text1, 6);
+  write(count, countFont, palette.text3, 6);
+  if (group.health === HealthCode.Ok) return;
+  healthBadge(ctx, palette, group.health, x + BADGE_PX, middle, BADGE_PX);
+  x += 2 * BADGE_PX + 4;
+  ctx.textAlign = 'left';
+  ctx.textBaseline = 'middle';
+  write(critical, countFont, palette.criticalText, 0);
 }

@@ -1,135 +1,122 @@
-// Labels under nodes, as many as fit without touching: a coarse grid of the screen says what is taken.
+// Labels by nodes, as many as fit without touching: a coarse grid of the screen says what is taken.
 
-import { HealthCode, NodeFlag } from '../scene/scene';
 import { shortened } from '../lib/format';
+import { HealthCode, NodeFlag } from '../scene/scene';
 import { fonts } from '../theme/tokens';
 import { isVisible, screenRadius, toScreenX, toScreenY } from './geometry';
-import type { Box } from './paint-groups';
+import { Occupied, type Box } from './occupied';
 import { incidentEdges } from './paint-edges';
 import { isDimmed } from './paint-nodes';
 import type { Frame } from './renderer';
 
-const CELL = 8;
 const LABELS_MAX = 320;
 const TEXT_MAX = 24;
 const VALUE_FROM_ZOOM = 1.25;
 const LABELS_FROM_RADIUS_PX = 6;
+const LINE_PX = 12;
+const GAP_PX = 4;
 
-// Which cells of the screen hold something.
-class Occupied {
-  private readonly columns: number;
-  private readonly rows: number;
-  private readonly cells: Uint8Array;
-
-  constructor(width: number, height: number) {
-    this.columns = Math.ceil(width / CELL) + 1;
-    this.rows = Math.ceil(height / CELL) + 1;
-    this.cells = new Uint8Array(this.columns * this.rows);
-  }
-
-  isFree(box: Box): boolean {
-    return this.every(box, (cell) => this.cells[cell] === 0);
-  }
-
-  take(box: Box): void {
-    this.every(box, (cell) => {
-      this.cells[cell] = 1;
-      return true;
-    });
-  }
-
-  private every({ left, top, right, bottom }: Box, test: (cell: number) => boolean): boolean {
-    const x1 = Math.max(0, Math.floor(left / CELL));
-    const x2 = Math.min(this.columns - 1, Math.floor(right / CELL));
-    const y1 = Math.max(0, Math.floor(top / CELL));
-    const y2 = Math.min(this.rows - 1, Math.floor(bottom / CELL));
-    for (let y = y1; y <= y2; y += 1) {
-      for (let x = x1; x <= x2; x += 1) if (!test(y * this.columns + x)) return false;
-    }
-    return true;
-  }
+interface Label {
+  node: number;
+  rank: number;
+  x: number;
+  y: number;
+  r: number;
 }
 
+// `radiusMin` is the least radius that the nodes were drawn with.
 export function paintLabels(
   ctx: CanvasRenderingContext2D,
   frame: Frame,
   visible: readonly number[],
   tabs: readonly Box[],
+  radiusMin: number,
 ): void {
-  const { scene, viewport, emphasis } = frame;
+  const { scene, viewport } = frame;
   const occupied = new Occupied(viewport.width, viewport.height);
   for (const tab of tabs) occupied.take(tab);
+  const neighbours = neighboursOfSelected(frame);
+  const labels: Label[] = [];
   for (const node of visible) {
-    const r = screenRadius(scene, node, viewport.k) * 0.8;
+    const r = Math.max(radiusMin, screenRadius(scene, node, viewport.k));
     const x = toScreenX(viewport, scene.x[node]!);
     const y = toScreenY(viewport, scene.y[node]!);
-    if (r > 4) occupied.take({ left: x - r, right: x + r, top: y - r, bottom: y + r });
+    // Labels may touch the rim of a node, not its middle.
+    const core = r * 0.7;
+    if (r > 4) occupied.take({ left: x - core, right: x + core, top: y - core, bottom: y + core });
+    const rank = rankOf(frame, node, r, neighbours);
+    if (rank > 0) labels.push({ node, rank, x, y, r });
   }
-  const neighbours = new Set<number>();
-  if (emphasis.selected >= 0) {
-    for (const edge of incidentEdges(frame, emphasis.selected)) {
-      neighbours.add(scene.edgeSource[edge]!).add(scene.edgeTarget[edge]!);
-    }
-  }
-  const ranked = visible
-    .map((node) => ({ node, rank: rankOf(frame, node, neighbours) }))
-    .filter(({ rank }) => rank > 0)
-    .sort((a, b) => b.rank - a.rank);
+  labels.sort((a, b) => b.rank - a.rank);
   let drawn = 0;
-  for (const { node, rank } of ranked) {
+  for (const label of labels) {
     if (drawn >= LABELS_MAX) break;
-    if (paintLabel(ctx, frame, node, occupied, rank >= 500)) drawn += 1;
+    if (paintLabel(ctx, frame, label, occupied)) drawn += 1;
   }
 }
 
-// 0 for no label; from 500 the label is bold.
-function rankOf(frame: Frame, node: number, neighbours: ReadonlySet<number>): number {
-  const { scene, viewport, emphasis } = frame;
+function neighboursOfSelected(frame: Frame): ReadonlySet<number> {
+  const { scene, emphasis } = frame;
+  const neighbours = new Set<number>();
+  if (emphasis.selected < 0) return neighbours;
+  for (const edge of incidentEdges(frame, emphasis.selected)) {
+    neighbours.add(scene.edgeSource[edge]!).add(scene.edgeTarget[edge]!);
+  }
+  return neighbours;
+}
+
+const BOLD_FROM_RANK = 500;
+
+// 0 for no label.
+function rankOf(frame: Frame, node: number, r: number, neighbours: ReadonlySet<number>): number {
+  const { scene, emphasis } = frame;
   if (node === emphasis.selected) return 1000;
   if (isDimmed(frame, node)) return 0;
   if (emphasis.matches !== null) return 600 + scene.radius[node]!;
   if (neighbours.has(node)) return 550 + scene.radius[node]!;
-  const near = screenRadius(scene, node, viewport.k) >= LABELS_FROM_RADIUS_PX;
-  if (!near) return 0;
+  if (r < LABELS_FROM_RADIUS_PX) return 0;
   if (scene.health[node] === HealthCode.Critical) return 520;
   if (scene.health[node] === HealthCode.Warning) return 510;
   const ended = (scene.flags[node]! & NodeFlag.Ended) !== 0;
-  return (ended ? 50 : 100) + scene.radius[node]!;
+  const outside = (scene.flags[node]! & NodeFlag.Pseudo) !== 0;
+  return (ended ? 50 : outside ? 300 : 100) + scene.radius[node]!;
 }
 
-function paintLabel(
-  ctx: CanvasRenderingContext2D,
-  frame: Frame,
-  node: number,
-  occupied: Occupied,
-  bold: boolean,
-): boolean {
+function paintLabel(ctx: CanvasRenderingContext2D, frame: Frame, label: Label, occupied: Occupied): boolean {
   const { scene, viewport, palette, emphasis } = frame;
-  const x = toScreenX(viewport, scene.x[node]!);
-  const y = toScreenY(viewport, scene.y[node]!) + screenRadius(scene, node, viewport.k) + 5;
-  if (!isVisible(viewport, x, y, 0)) return false;
+  const { node, rank, x, y, r } = label;
+  if (!isVisible(viewport, x, y, 20)) return false;
   const selected = node === emphasis.selected;
+  const bold = rank >= BOLD_FROM_RANK;
   const text = shortened(scene.labels[node]!, TEXT_MAX);
-  ctx.font = `${bold ? 600 : 450} 11.5px ${fonts.text}`;
+  ctx.font = `${bold ? 600 : 450} 11px ${fonts.text}`;
   const half = ctx.measureText(text).width / 2;
   const value = viewport.k >= VALUE_FROM_ZOOM || selected ? scene.values[node]! : '';
-  const box = { left: x - half - 2, right: x + half + 2, top: y - 1, bottom: y + (value ? 26 : 13) };
-  if (!selected && !occupied.isFree(box)) return false;
-  occupied.take(box);
+  const height = value ? LINE_PX + 13 : LINE_PX;
+  const below = y + r + GAP_PX;
+  const above = y - r - GAP_PX - height;
+  const top = [below, above].find((at) => occupied.isFree(box(x, at, half, height))) ?? (selected ? below : null);
+  if (top === null) return false;
+  occupied.take(box(x, top, half + 3, height));
   ctx.textAlign = 'center';
   ctx.textBaseline = 'top';
   ctx.lineJoin = 'round';
+  // A rim in the colour of the ground keeps the text readable over lines.
   ctx.lineWidth = 3.5;
   ctx.strokeStyle = palette.background;
-  ctx.globalAlpha = 0.75;
-  ctx.strokeText(text, x, y);
+  ctx.globalAlpha = 0.8;
+  ctx.strokeText(text, x, top);
   ctx.globalAlpha = 1;
   ctx.fillStyle = bold ? palette.text1 : palette.text2;
-  ctx.fillText(text, x, y);
+  ctx.fillText(text, x, top);
   if (value) {
     ctx.font = `400 10.5px ${fonts.mono}`;
     ctx.fillStyle = palette.text3;
-    ctx.fillText(value, x, y + 14);
+    ctx.fillText(value, x, top + 14);
   }
   return true;
+}
+
+function box(x: number, top: number, half: number, height: number): Box {
+  return { left: x - half, right: x + half, top, bottom: top + height };
 }

@@ -1,7 +1,7 @@
 // Nodes: a ring and a liquid level in the colour of the health when near, dots when far.
 
 import { HealthCode, NodeFlag, Shape } from '../scene/scene';
-import { paintBadge } from './badge';
+import { BADGE_FROM_RADIUS_PX, paintNodeBadge } from './badge';
 import { healthColor, withAlpha } from './color';
 import { isVisible, screenRadius, toScreenX, toScreenY } from './geometry';
 import { CYLINDER, filledTo, OUTLINES, type Polygon } from './outline';
@@ -68,17 +68,22 @@ function paintNode(ctx: CanvasRenderingContext2D, frame: Frame, node: number, x:
     ctx.ellipse(x, y - halfHeight * r, halfWidth * r, lid * r, 0, 0, Math.PI);
     ctx.stroke();
   }
-  if (r >= 6) paintBadge(ctx, frame, node, x + r * 0.72, y - r * 0.72, Math.min(8, 4.5 + r * 0.18));
+  if (r >= BADGE_FROM_RADIUS_PX) paintNodeBadge(ctx, frame, node, x, y, r);
   ctx.globalAlpha = 1;
 }
 
-export function paintNodes(ctx: CanvasRenderingContext2D, frame: Frame, visible: readonly number[]): void {
+export function paintNodes(
+  ctx: CanvasRenderingContext2D,
+  frame: Frame,
+  visible: readonly number[],
+  radiusMin: number,
+): void {
   const { scene, viewport } = frame;
   ctx.lineJoin = 'round';
   for (const node of visible) {
     const x = toScreenX(viewport, scene.x[node]!);
     const y = toScreenY(viewport, scene.y[node]!);
-    paintNode(ctx, frame, node, x, y, screenRadius(scene, node, viewport.k));
+    paintNode(ctx, frame, node, x, y, Math.max(radiusMin, screenRadius(scene, node, viewport.k)));
   }
 }
 

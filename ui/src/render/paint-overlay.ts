@@ -7,6 +7,7 @@ import { withAlpha } from './color';
 import { curvePoint, edgeCurve, isOutside, screenRadius, toScreenX, toScreenY, type Curve } from './geometry';
 import { OUTLINES } from './outline';
 import { arrow, incidentEdges } from './paint-edges';
+import { BADGE_FROM_RADIUS_PX, paintNodeBadge } from './badge';
 import { trace } from './paint-nodes';
 import type { Frame } from './renderer';
 
@@ -29,7 +30,7 @@ export function paintOverlay(ctx: CanvasRenderingContext2D, frame: Frame, timeMs
     paintHalo(ctx, frame, emphasis.selected, 1, true);
   }
   if (emphasis.focused >= 0) paintFocus(ctx, frame, emphasis.focused);
-  if (emphasis.hovered >= 0) paintHoverLabel(ctx, frame, emphasis.hovered);
+  if (emphasis.hovered >= 0 && emphasis.hovered !== emphasis.selected) paintHoverLabel(ctx, frame, emphasis.hovered);
   return animated;
 }
 
@@ -105,6 +106,7 @@ function paintHalo(ctx: CanvasRenderingContext2D, frame: Frame, node: number, al
   ctx.strokeStyle = withAlpha(palette.accent, alpha);
   ctx.lineWidth = 2;
   ctx.stroke();
+  if (r >= BADGE_FROM_RADIUS_PX) paintNodeBadge(ctx, frame, node, x, y, r);
 }
 
 function paintFocus(ctx: CanvasRenderingContext2D, { scene, viewport, palette }: Frame, node: number): void {

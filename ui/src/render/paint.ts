@@ -4,6 +4,7 @@ import { paintBundles, paintEdges } from './paint-edges';
 import { paintHulls, paintTabs } from './paint-groups';
 import { paintLabels } from './paint-labels';
 import { paintDots, paintNodes, visibleNodes } from './paint-nodes';
+import { NodeFlag } from '../scene/scene';
 import { radiusScale } from './geometry';
 import type { Frame } from './renderer';
 
@@ -11,8 +12,10 @@ import type { Frame } from './renderer';
 const SHAPES_FROM_RADIUS_PX = 4.2;
 const TYPICAL_RADIUS = 12;
 // Up to so many nodes and edges everything can be drawn one by one at any zoom.
-const SHAPES_MAX = 900;
+const SHAPES_MAX = 1_400;
 const SINGLE_EDGES_MAX = 900;
+const LANDMARKS_MAX = 40;
+const LANDMARK_RADIUS_PX = 9;
 
 export function paint(ctx: CanvasRenderingContext2D, frame: Frame): void {
   const { scene, viewport } = frame;
@@ -24,8 +27,15 @@ export function paint(ctx: CanvasRenderingContext2D, frame: Frame): void {
   if (bundled) paintBundles(ctx, frame);
   paintHulls(ctx, frame);
   if (!bundled) paintEdges(ctx, frame);
-  if (near) paintNodes(ctx, frame, visible);
-  else paintDots(ctx, frame, visible);
+  const outside = near ? [] : visible.filter((node) => (scene.flags[node]! & NodeFlag.Pseudo) !== 0);
+  // The few that stand for the rest of the world are landmarks, however far one is away.
+  const landmarks = outside.length <= LANDMARKS_MAX ? outside : [];
+  if (near) paintNodes(ctx, frame, visible, 0);
+  else {
+    paintDots(ctx, frame, visible);
+    paintNodes(ctx, frame, landmarks, LANDMARK_RADIUS_PX);
+  }
   const tabs = paintTabs(ctx, frame);
-  if (near || frame.emphasis.matches || frame.emphasis.selected >= 0) paintLabels(ctx, frame, visible, tabs);
+  const labelled = near || frame.emphasis.matches || frame.emphasis.selected >= 0 ? visible : landmarks;
+  paintLabels(ctx, frame, labelled, tabs, near ? 0 : LANDMARK_RADIUS_PX);
 }

@@ -22,6 +22,11 @@ export function hasEnded(node: TopologyNode): boolean {
   return ENDED_STATES.has(node.state);
 }
 
+// Nobody can tell how something is that no agent sees; only what is known to be bad counts.
+export function hasHealth(node: TopologyNode): boolean {
+  return !node.pseudo || node.health === 'warning' || node.health === 'critical';
+}
+
 export function healthCode(health: string): HealthCode {
   return HEALTH[health] ?? HealthCode.Unknown;
 }
@@ -66,7 +71,7 @@ export function buildScene(topology: Topology, chosen: FillMetric, placement: Lo
     const degree = edges.incidentStart[i + 1]! - edges.incidentStart[i]!;
     arrays.radius[i] = radiusOf(node, degree);
     arrays.shape[i] = shapeOf(node, role);
-    arrays.health[i] = node.pseudo && node.health === '' ? HealthCode.Ok : healthCode(node.health);
+    arrays.health[i] = hasHealth(node) ? healthCode(node.health) : HealthCode.Ok;
     arrays.flags[i] =
       (hasEnded(node) ? NodeFlag.Ended : 0) |
       (node.pseudo ? NodeFlag.Pseudo : 0) |
@@ -90,7 +95,7 @@ export function buildScene(topology: Topology, chosen: FillMetric, placement: Lo
     ...arrays,
     groups: finished,
     ...edges,
-    bundles: buildBundles(edges, arrays.group, groups.length),
+    bundles: buildBundles(edges, arrays.group),
     bounds: boundsOf(arrays, finished),
   };
 }

@@ -77,20 +77,26 @@ function fillIncident(arrays: EdgeArrays, nodes: number): void {
   }
 }
 
+function bundleEnd(group: Int32Array, node: number): number {
+  const own = group[node]!;
+  return own >= 0 ? own : -1 - node;
+}
+
 // Sums between groups, the heaviest first; traffic inside of a group is not part of it.
-export function buildBundles(arrays: EdgeArrays, group: Int32Array, groups: number): Bundle[] {
-  const bundles = new Map<number, Bundle>();
+export function buildBundles(arrays: EdgeArrays, group: Int32Array): Bundle[] {
+  const bundles = new Map<string, Bundle>();
   const { edgeSource, edgeTarget, edgeWidth: width, edgeFlags } = arrays;
   for (let e = 0; e < edgeSource.length; e += 1) {
-    const from = group[edgeSource[e]!]!;
-    const to = group[edgeTarget[e]!]!;
-    if (from < 0 || to < 0 || from === to) continue;
+    const from = bundleEnd(group, edgeSource[e]!);
+    const to = bundleEnd(group, edgeTarget[e]!);
+    if (from === to) continue;
     const a = Math.min(from, to);
     const b = Math.max(from, to);
-    const key = a * groups + b;
-    const bundle = bundles.get(key) ?? { a, b, weight: 0, failing: false };
+    const key = `${a} ${b}`;
+    const bundle = bundles.get(key) ?? { a, b, weight: 0, edges: 0, failing: 0 };
     bundle.weight += width[e]!;
-    bundle.failing ||= (edgeFlags[e]! & EdgeFlag.Failing) !== 0;
+    bundle.edges += 1;
+    if ((edgeFlags[e]! & EdgeFlag.Failing) !== 0) bundle.failing += 1;
     bundles.set(key, bundle);
   }
   return [...bundles.values()].sort((one, two) => two.weight - one.weight);

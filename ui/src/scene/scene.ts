@@ -49,12 +49,14 @@ export interface Group {
   top: number;
 }
 
-// All traffic between two groups, in both directions.
+// All traffic between two ends, in both directions. An end is a group, by its index, or a node outside
+// of any group, by the negative of its index less one.
 export interface Bundle {
   a: number;
   b: number;
   weight: number;
-  failing: boolean;
+  edges: number;
+  failing: number;
 }
 
 export interface Bounds {

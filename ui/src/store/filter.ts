@@ -1,6 +1,7 @@
 // Which nodes the search and the health filter mean.
 
 import { matcher } from '../lib/search';
+import { hasHealth } from '../scene/build';
 import type { PageState } from './page';
 import type { Topology } from './topology';
 
@@ -13,7 +14,7 @@ export function matchedNodes(
   if (!found && !health) return null;
   const ids = new Set<string>();
   for (const node of topology.nodes.values()) {
-    if (health && node.health !== health) continue;
+    if (health && !(node.health === health && hasHealth(node))) continue;
     if (!found || found(node)) ids.add(node.id);
   }
   return ids;

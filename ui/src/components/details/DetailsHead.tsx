@@ -1,6 +1,7 @@
 import styled from 'styled-components';
 import type { TopologyNode } from '../../api/types';
 import { kindName } from '../../lib/describe';
+import { hasHealth } from '../../scene/build';
 import { shapeOfKind } from '../../scene/shape';
 import { usePage } from '../../store/page';
 import { IconButton } from '../controls';
@@ -21,7 +22,7 @@ export function DetailsHead({ node, gone }: { node: TopologyNode | null; gone: b
       {node?.label_minor && <Minor>{node.label_minor}</Minor>}
       <Chips>
         {node?.state && node.state !== 'running' && <Chip data-health="unknown">{node.state}</Chip>}
-        {node && node.health !== '' && !(node.pseudo && node.health === 'unknown') && (
+        {node && node.health !== '' && hasHealth(node) && (
           <Chip data-health={node.health}>
             <HealthIcon health={node.health} size={13} />
             {healthWords(node)}
