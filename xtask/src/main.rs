@@ -2,6 +2,7 @@
 
 mod bench;
 mod docker;
+mod ebpf;
 mod install;
 mod node;
 mod output;
@@ -68,7 +69,7 @@ fn main() -> Result<()> {
         Job::Up(options) => up::run(&options),
         Job::Test(options) => test::run(&options),
         Job::Bench(options) => bench::run(&options),
-        Job::BuildEbpf => anyhow::bail!("the kernel programs have no build yet"),
+        Job::BuildEbpf => ebpf::build(&xshell::Shell::new()?).map(drop),
         Job::BuildPage => page::build(),
         Job::Vmtest => anyhow::bail!("there is no vmtest yet"),
         Job::Tidy(options) => tidy::run(&options),
