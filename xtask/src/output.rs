@@ -87,12 +87,17 @@ fn without_escapes(text: &str) -> String {
     while let Some(character) = characters.next() {
         if character != '\u{1b}' {
             plain.push(character);
-        } else if characters.next() == Some('[') {
-            for parameter in characters.by_ref() {
-                if ('@'..='~').contains(&parameter) {
-                    break;
-                }
+            continue;
+        }
+        match characters.next() {
+            Some('[') => {
+                characters.by_ref().find(|c| ('@'..='~').contains(c));
             }
+            // A choice of character set names it with one more.
+            Some('(' | ')') => {
+                characters.next();
+            }
+            _ => {}
         }
     }
     plain
@@ -130,6 +135,7 @@ mod tests {
     #[test]
     fn colours_are_removed() {
         assert_eq!(without_escapes("\x1b[1;31merror\x1b[0m: no"), "error: no");
+        assert_eq!(without_escapes("+a\x1b(B\x1b[m"), "+a");
         assert_eq!(without_escapes("cut \x1b["), "cut ");
     }
 

@@ -1,0 +1,239 @@
+//! `node`: everything known of one node.
+
+use mesoscope_proto::v1::{
+    ConnectionDetails, GetNodeRequest, Node as MapNode, NodeDetails, ViewOptions,
+    WatchTopologyRequest,
+};
+use tonic::Code;
+
+use crate::arguments::{Node, Server};
+use crate::connect::{Client, Failure, connect};
+use crate::output::{Output, Style};
+use crate::text::{bytes, duration, endpoint, printable};
+
+/// Candidates that are named when several fit.
+const CANDIDATES_MAX: usize = 10;
+
+/// Prints the node.
+pub async fn run(server: &Server, options: &Node, mut output: Output) -> Result<(), Failure> {
+    let mut client = connect(server).await?;
+    let mut request = GetNodeRequest {
+        view: options.view.name().to_owned(),
+        id: options.id.clone(),
+        environment: options.environment,
+    };
+    let details = match client.get_node(request.clone()).await {
+        Ok(answer) => answer.into_inner(),
+        Err(status) if status.code() == Code::NotFound => {
+            request.id = find(&mut client, server, &request).await?;
+            client
+                .get_node(request)
+                .await
+                .map_err(|status| Failure::of(&status, server))?
+                .into_inner()
+        }
+        Err(status) => return Err(Failure::of(&status, server)),
+    };
+    if options.json {
+        output.json(&details)?;
+        return Ok(());
+    }
+    print(&details, &mut output)?;
+    Ok(())
+}
+
+/// The id of the one node that the text means.
+async fn find(
+    client: &mut Client,
+    server: &Server,
+    request: &GetNodeRequest,
+) -> Result<String, Failure> {
+    let watch = WatchTopologyRequest {
+        view: request.view.clone(),
+        options: Some(ViewOptions {
+            unconnected: Some(true),
+            ended: Some(true),
+            kernel_threads: Some(true),
+            hosts: Vec::new(),
+        }),
+    };
+    let failure = |status| Failure::of(&status, server);
+    let mut stream = client
+        .watch_topology(watch)
+        .await
+        .map_err(failure)?
+        .into_inner();
+    let first = stream.message().await.map_err(failure)?;
+    let nodes = first.map(|diff| diff.nodes).unwrap_or_default();
+    let mut fitting: Vec<&MapNode> = nodes
+        .iter()
+        .filter(|node| means(&request.id, node))
+        .collect();
+    // Of those that have ended only the name is left; a running one is what one asks for.
+    if fitting.iter().any(|node| node.state == "running") {
+        fitting.retain(|node| node.state == "running");
+    }
+    match fitting.as_slice() {
+        [one] => Ok(one.id.clone()),
+        [] => Err(Failure::Refused(format!(
+            "no node of the {} view is called {:?}; `mesoscope topology --view {} --unconnected` lists them",
+            request.view, request.id, request.view
+        ))),
+        several => {
+            let ids: Vec<&str> = several
+                .iter()
+                .take(CANDIDATES_MAX)
+                .map(|node| node.id.as_str())
+                .collect();
+            Err(Failure::Refused(format!(
+                "{:?} fits {} nodes; name one by its id:\n  {}",
+                request.id,
+                several.len(),
+                ids.join("\n  ")
+            )))
+        }
+    }
+}
+
+/// Whether a person who types this means the node.
+fn means(typed: &str, node: &MapNode) -> bool {
+    if node.label == typed {
+        return true;
+    }
+    let mut parts = node.id.split(';');
+    match parts.next() {
+        // At least six digits of a container's id, or a pid.
+        Some("container") => {
+            typed.len() >= 6 && parts.next().is_some_and(|id| id.starts_with(typed))
+        }
+        Some("process") => parts.nth(1) == Some(typed),
+        _ => false,
+    }
+}
+
+fn print(details: &NodeDetails, output: &mut Output) -> std::io::Result<()> {
+    if let Some(node) = &details.node {
+        let title = format!(
+            "{}  {}",
+            printable(&node.label),
+            printable(&node.label_minor)
+        );
+        let title = output.paint(Style::Strong, title.trim_end());
+        output.line(&format!("{title}  {} {}", node.kind, node.state))?;
+        output.line(&output.paint(Style::Dim, &printable(&node.id)))?;
+        if !node.health_reason.is_empty() {
+            let text = output.paint(Style::Warning, &printable(&node.health_reason));
+            output.line(&text)?;
+        }
+    }
+    for section in &details.sections {
+        output.line("")?;
+        let title = output.paint(Style::Strong, &printable(&section.title));
+        output.line(&title)?;
+        let width = section
+            .fields
+            .iter()
+            .map(|field| field.label.chars().count())
+            .max()
+            .unwrap_or(0);
+        for field in &section.fields {
+            let label = printable(&field.label);
+            output.line(&format!(
+                "  {label:<width$}  {}",
+                value(&field.r#type, &field.value)
+            ))?;
+        }
+    }
+    if !details.children.is_empty() {
+        output.line("")?;
+        let title = output.paint(Style::Strong, "Children");
+        output.line(&title)?;
+        for child in &details.children {
+            output.line(&format!(
+                "  {}  {}",
+                printable(&child.label),
+                printable(&child.id)
+            ))?;
+        }
+    }
+    if !details.connections.is_empty() {
+        output.line("")?;
+        output.table(
+            &[
+                "", "LOCAL", "REMOTE", "PEER", "PROTOCOL", "STATE", "SENT", "RECEIVED", "RTT",
+            ],
+            details.connections.iter().map(connection).collect(),
+        )?;
+    }
+    if details.connections_left_out > 0 {
+        output.line(&format!(
+            "and {} more connections",
+            details.connections_left_out
+        ))?;
+    }
+    Ok(())
+}
+
+/// A field's value as its type says.
+fn value(kind: &str, value: &str) -> String {
+    match (kind, value.parse::<u64>()) {
+        ("bytes", Ok(count)) => bytes(count),
+        ("time", Ok(unix_ms)) => crate::text::time(unix_ms.saturating_mul(1_000_000)),
+        _ => printable(value),
+    }
+}
+
+fn connection(connection: &ConnectionDetails) -> Vec<String> {
+    let protocol = format!("{} {}", connection.protocol, connection.application);
+    vec![
+        connection.direction.clone(),
+        endpoint(connection.local.as_ref()),
+        endpoint(connection.remote.as_ref()),
+        connection
+            .peer
+            .as_ref()
+            .map_or_else(String::new, |peer| printable(&peer.label)),
+        printable(protocol.trim_end()),
+        connection.state.clone(),
+        bytes(connection.bytes_sent),
+        bytes(connection.bytes_received),
+        if connection.rtt_us == 0 {
+            String::new()
+        } else {
+            duration(u64::from(connection.rtt_us) * 1000)
+        },
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(id: &str, label: &str) -> MapNode {
+        MapNode {
+            id: id.into(),
+            label: label.into(),
+            ..MapNode::default()
+        }
+    }
+
+    #[test]
+    fn a_node_is_found_by_name_pid_and_short_id() {
+        let container = node("container;0123456789abcdef", "web");
+        assert!(means("web", &container));
+        assert!(means("0123456789ab", &container));
+        assert!(!means("0", &container), "one digit fits half of them");
+        assert!(!means("we", &container));
+        let process = node("process;node-1;42;1234", "nginx");
+        assert!(means("42", &process) && means("nginx", &process));
+        assert!(!means("1234", &process));
+    }
+
+    #[test]
+    fn values_follow_their_type() {
+        assert_eq!(value("bytes", "1500"), "1.5 kB");
+        assert_eq!(value("time", "1700000000123"), "2023-11-14T22:13:20.123Z");
+        assert_eq!(value("text", "1500"), "1500");
+        assert_eq!(value("bytes", "many"), "many");
+    }
+}
