@@ -1,63 +1,112 @@
-//! The state of all agents and the way changes enter it.
+//! The state of all agents, and how agents come and go.
 
-use mesoscope_proto::v1;
+use std::{collections::VecDeque, sync::Arc};
+
+use mesoscope_proto::v1::{self, EventKind};
+use rustc_hash::FxHashMap;
 use slotmap::SlotMap;
 
-use crate::{Limits, Stats, ViewKind};
+use crate::{
+    Limits,
+    agent::Agent,
+    end::End,
+    entities::{Container, Listener, Process},
+    error::AgentRefused,
+    graph::{Graph, GraphLimits, Subject},
+    join::JoinIndex,
+    keys::{AgentKey, ContainerKey, EndKey, ListenerKey, ProcessKey},
+    names::Names,
+    options::ViewKind,
+    places::Places,
+    symbols::Symbols,
+};
 
-slotmap::new_key_type! {
-    /// An agent within one [`Topology`], for as long as it is known.
-    pub struct AgentKey;
-}
-
-/// An agent cannot be admitted.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AgentRefused {
-    /// The agent gave no id.
-    #[error("the agent has no id: set `--agent-id` or give it an /etc/machine-id")]
-    NoId,
-    /// The bound on agents is reached.
-    #[error("{limit} agents are known already, the most that this aggregator admits")]
-    Full {
-        /// The bound.
-        limit: usize,
-    },
-}
-
-/// A change is malformed or beyond a bound; nothing was changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ChangeRefused {
-    /// The agent is not (or no longer) known.
-    #[error("the agent is not known")]
-    UnknownAgent,
-    /// A part without which the change means nothing is missing or malformed.
-    #[error("{0} is missing or malformed")]
-    Malformed(&'static str),
-    /// A bound is reached.
-    #[error("the bound on {0} is reached")]
-    Full(&'static str),
+/// Totals since the start.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Totals {
+    pub changes: u64,
+    pub refused: u64,
+    pub joined: u64,
+    pub ended_processes_evicted: u64,
+    pub closed_connections_evicted: u64,
+    pub held_events_cut_short: u64,
 }
 
 /// The state of all agents, and the graphs made of it.
 #[derive(Debug)]
 pub struct Topology {
-    limits: Limits,
-    agents: SlotMap<AgentKey, ()>,
+    pub(crate) limits: Limits,
+    pub(crate) agents: SlotMap<AgentKey, Agent>,
+    pub(crate) agent_ids: FxHashMap<Arc<str>, AgentKey>,
+    pub(crate) processes: SlotMap<ProcessKey, Process>,
+    pub(crate) containers: SlotMap<ContainerKey, Container>,
+    pub(crate) container_ids: FxHashMap<Arc<str>, ContainerKey>,
+    pub(crate) ends: SlotMap<EndKey, End>,
+    pub(crate) listeners: SlotMap<ListenerKey, Listener>,
+    pub(crate) symbols: Symbols,
+    pub(crate) names: Names,
+    pub(crate) places: Places,
+    pub(crate) join: JoinIndex,
+    /// By [`ViewKind::index`].
+    pub(crate) graphs: [Graph; 3],
+    /// When each goes, oldest first.
+    pub(crate) ended_processes: VecDeque<(u64, ProcessKey)>,
+    pub(crate) ended_containers: VecDeque<(u64, ContainerKey)>,
+    pub(crate) closed_ends: VecDeque<(u64, EndKey)>,
+    pub(crate) held_events: VecDeque<(u64, EndKey)>,
+    /// Containers of which only processes or sockets are known, to look after.
+    pub(crate) unknown_containers: Vec<ContainerKey>,
+    /// Ended processes that went before their time, by when they would have gone.
+    pub(crate) evicted_early: VecDeque<(u64, u32)>,
+    pub(crate) evicted_early_count: u32,
+    pub(crate) incomplete_revision: u64,
+    pub(crate) events_wanted: bool,
+    pub(crate) totals: Totals,
+    pub(crate) rates_ms: u64,
 }
 
 impl Topology {
     /// An empty topology within these bounds.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
+        let graph = GraphLimits {
+            edges: limits.edges,
+            pseudo_nodes: limits.pseudo_nodes,
+            idle_keep_ms: limits.ended_keep_ms,
+        };
         Self {
+            names: Names::new(limits.names),
             limits,
             agents: SlotMap::with_key(),
+            agent_ids: FxHashMap::default(),
+            processes: SlotMap::with_key(),
+            containers: SlotMap::with_key(),
+            container_ids: FxHashMap::default(),
+            ends: SlotMap::with_key(),
+            listeners: SlotMap::with_key(),
+            symbols: Symbols::default(),
+            places: Places::default(),
+            join: JoinIndex::default(),
+            graphs: [Graph::new(graph), Graph::new(graph), Graph::new(graph)],
+            ended_processes: VecDeque::new(),
+            ended_containers: VecDeque::new(),
+            closed_ends: VecDeque::new(),
+            held_events: VecDeque::new(),
+            unknown_containers: Vec::new(),
+            evicted_early: VecDeque::new(),
+            evicted_early_count: 0,
+            incomplete_revision: 1,
+            events_wanted: true,
+            totals: Totals::default(),
+            rates_ms: 0,
         }
     }
 
     /// Whether [`Self::apply`] and the others make events; off saves their cost while nobody
     /// listens. On at first.
-    pub fn collect_events(&mut self, _wanted: bool) {}
+    pub fn collect_events(&mut self, wanted: bool) {
+        self.events_wanted = wanted;
+    }
 
     /// An agent said hello. The same id again is the same agent; a new generation keeps what is
     /// shown until its snapshot has replaced it.
@@ -67,83 +116,154 @@ impl Topology {
     pub fn connect_agent(
         &mut self,
         hello: &v1::Hello,
-        _now_ms: u64,
-        _events: &mut Vec<v1::Event>,
+        now_ms: u64,
+        events: &mut Vec<v1::Event>,
     ) -> Result<AgentKey, AgentRefused> {
         if hello.agent_id.is_empty() {
             return Err(AgentRefused::NoId);
         }
-        if self.agents.len() >= self.limits.agents {
-            return Err(AgentRefused::Full {
-                limit: self.limits.agents,
-            });
+        let known = self.agent_ids.get(hello.agent_id.as_str()).copied();
+        let key = match known {
+            Some(key) => {
+                self.agents[key].greet(hello, now_ms);
+                key
+            }
+            None => self.admit(hello, now_ms)?,
+        };
+        self.touch_agent_nodes(key);
+        self.incomplete_revision += 1;
+        self.agent_event(key, "connected", now_ms, events);
+        Ok(key)
+    }
+
+    fn admit(&mut self, hello: &v1::Hello, now_ms: u64) -> Result<AgentKey, AgentRefused> {
+        let limit = self.limits.agents;
+        if self.agents.len() >= limit {
+            return Err(AgentRefused::Full { limit });
         }
-        Ok(self.agents.insert(()))
+        let graph = &mut self.graphs[ViewKind::Hosts.index()];
+        let key = self.agents.insert_with_key(|key| {
+            let id = format!("host;{}", hello.agent_id).into();
+            let node = graph.insert(Subject::Host(key), id, now_ms);
+            Agent::new(hello, node, now_ms)
+        });
+        self.agent_ids.insert(self.agents[key].id.clone(), key);
+        Ok(key)
     }
 
     /// The agent's stream ended. What it saw stays, marked, until it is stale and then forgotten.
-    pub fn disconnect_agent(
-        &mut self,
-        _agent: AgentKey,
-        _now_ms: u64,
-        _events: &mut Vec<v1::Event>,
-    ) {
+    pub fn disconnect_agent(&mut self, agent: AgentKey, now_ms: u64, events: &mut Vec<v1::Event>) {
+        let Some(entry) = self.agents.get_mut(agent) else {
+            return;
+        };
+        if !entry.connected {
+            return;
+        }
+        entry.account(now_ms);
+        entry.connected = false;
+        entry.last_seen_ms = now_ms;
+        entry.in_snapshot = false;
+        self.incomplete_revision += 1;
+        self.touch_agent_nodes(agent);
+        self.agent_event(agent, "disconnected", now_ms, events);
     }
 
     /// The agent with this id.
     #[must_use]
-    pub fn find_agent(&self, _agent_id: &str) -> Option<AgentKey> {
-        None
+    pub fn find_agent(&self, agent_id: &str) -> Option<AgentKey> {
+        self.agent_ids.get(agent_id).copied()
     }
 
     /// The agent was heard of (also by a batch without changes).
-    pub fn touch(&mut self, _agent: AgentKey, _now_ms: u64) {}
-
-    /// The first part of a snapshot comes: what is not in it will be gone at its end.
-    pub fn begin_snapshot(&mut self, _agent: AgentKey) {}
-
-    /// One change of an agent. The same change again changes nothing.
-    ///
-    /// # Errors
-    /// When the change is malformed or beyond a bound: it is counted, and nothing changes.
-    pub fn apply(
-        &mut self,
-        _agent: AgentKey,
-        _change: v1::Change,
-        _now_ms: u64,
-        _events: &mut Vec<v1::Event>,
-    ) -> Result<(), ChangeRefused> {
-        Ok(())
+    pub fn touch(&mut self, agent: AgentKey, now_ms: u64) {
+        if let Some(entry) = self.agents.get_mut(agent) {
+            entry.last_seen_ms = entry.last_seen_ms.max(now_ms);
+            if entry.stale {
+                entry.stale = false;
+                self.incomplete_revision += 1;
+                self.touch_all_of(agent);
+            }
+        }
     }
-
-    /// The last part of a snapshot has been applied: what was not in it is gone.
-    pub fn end_snapshot(&mut self, _agent: AgentKey, _now_ms: u64, _events: &mut Vec<v1::Event>) {}
-
-    /// Lets time pass: expiry, rates, stale agents, events that waited for their other end. Call it
-    /// a few times per second.
-    pub fn advance(&mut self, _now_ms: u64, _events: &mut Vec<v1::Event>) {}
 
     /// All known agents, by id.
     #[must_use]
-    pub fn agents(&self, _now_ms: u64) -> Vec<v1::AgentInfo> {
-        Vec::new()
+    pub fn agents(&self, now_ms: u64) -> Vec<v1::AgentInfo> {
+        let mut agents: Vec<_> = self
+            .agents
+            .values()
+            .map(|agent| agent.info(now_ms))
+            .collect();
+        agents.sort_by(|a, b| a.agent_id.cmp(&b.agent_id));
+        agents
     }
 
-    /// What the map does not show, one clear sentence each.
-    #[must_use]
-    pub fn incomplete(&self) -> Vec<v1::Incomplete> {
-        Vec::new()
+    pub(crate) fn graph(&self, kind: ViewKind) -> &Graph {
+        &self.graphs[kind.index()]
     }
 
-    /// Everything known of one node; `None` when the view has no such node.
-    #[must_use]
-    pub fn node(&self, _view: ViewKind, _id: &str, _environment: bool) -> Option<v1::NodeDetails> {
-        None
+    pub(crate) fn graph_mut(&mut self, kind: ViewKind) -> &mut Graph {
+        &mut self.graphs[kind.index()]
     }
 
-    /// Fill of every bound and totals, for metrics.
-    #[must_use]
-    pub fn stats(&self) -> Stats {
-        Stats::default()
+    pub(crate) fn touch_host(&mut self, agent: AgentKey) {
+        if let Some(node) = self.agents.get(agent).map(|agent| agent.node) {
+            self.graph_mut(ViewKind::Hosts).touch_node(node);
+        }
+    }
+
+    pub(crate) fn touch_process(&mut self, process: ProcessKey) {
+        if let Some(node) = self.processes.get(process).map(|process| process.node) {
+            self.graph_mut(ViewKind::Processes).touch_node(node);
+        }
+    }
+
+    pub(crate) fn touch_container(&mut self, container: ContainerKey) {
+        if let Some(node) = self
+            .containers
+            .get(container)
+            .map(|container| container.node)
+        {
+            self.graph_mut(ViewKind::Containers).touch_node(node);
+        }
+    }
+
+    fn touch_agent_nodes(&mut self, agent: AgentKey) {
+        self.touch_all_of(agent);
+    }
+
+    /// Marks every node of an agent as changed: its host's name or standing changed.
+    pub(crate) fn touch_all_of(&mut self, agent: AgentKey) {
+        let Some(entry) = self.agents.get(agent) else {
+            return;
+        };
+        let processes: Vec<_> = entry.processes.values().copied().collect();
+        let containers: Vec<_> = entry.containers.values().copied().collect();
+        self.touch_host(agent);
+        for process in processes {
+            self.touch_process(process);
+        }
+        for container in containers {
+            self.touch_container(container);
+        }
+        let graph = self.graph_mut(ViewKind::Containers);
+        if let Some(node) = graph.find_pseudo(&Subject::Uncontained(agent)) {
+            graph.touch_node(node);
+        }
+    }
+
+    pub(crate) fn agent_event(
+        &self,
+        agent: AgentKey,
+        what: &str,
+        now_ms: u64,
+        events: &mut Vec<v1::Event>,
+    ) {
+        if self.events_wanted {
+            events.push(v1::Event {
+                agent_event: what.into(),
+                ..self.event(agent, EventKind::Agent, now_ms.saturating_mul(1_000_000))
+            });
+        }
     }
 }
