@@ -40,8 +40,8 @@ pub struct Protection {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "refusing to listen on {address}, which others can reach, without {missing}. Two ways out: \
-     configure {missing} ({how}), or accept by name that anyone who can reach it may read and \
-     control (--insecure-listen)"
+     configure {missing} ({how}), or accept by name that anyone who can reach it may read what it \
+     shows and send to it (--insecure-listen)"
 )]
 pub struct Unprotected {
     address: IpAddr,

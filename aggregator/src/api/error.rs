@@ -1,0 +1,48 @@
+//! Errors as `{"error": "...", "hint": "..."}`.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+/// An answer that is no success.
+#[derive(Debug)]
+pub(super) struct ApiError {
+    status: StatusCode,
+    body: Body,
+}
+
+#[derive(Debug, Serialize)]
+struct Body {
+    error: String,
+    hint: String,
+}
+
+impl ApiError {
+    pub(super) fn new(status: StatusCode, error: impl ToString, hint: impl ToString) -> Self {
+        let (error, hint) = (error.to_string(), hint.to_string());
+        Self {
+            status,
+            body: Body { error, hint },
+        }
+    }
+
+    pub(super) fn bad_request(error: impl ToString, hint: impl ToString) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, error, hint)
+    }
+
+    pub(super) fn not_found(error: impl ToString, hint: impl ToString) -> Self {
+        Self::new(StatusCode::NOT_FOUND, error, hint)
+    }
+
+    /// The same as the text of a WebSocket message.
+    pub(super) fn json(&self) -> String {
+        serde_json::to_string(&self.body).unwrap_or_default()
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        (self.status, Json(self.body)).into_response()
+    }
+}

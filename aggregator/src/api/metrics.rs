@@ -1,0 +1,159 @@
+//! `/metrics`: what was counted, and what the topology holds at the moment of the scrape, so that
+//! series of agents that are gone end with them.
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use prometheus::core::Collector;
+use prometheus::proto::MetricFamily;
+use prometheus::{Encoder, GaugeVec, IntCounterVec, IntGaugeVec, Opts, TextEncoder};
+
+use super::Api;
+use super::error::ApiError;
+
+/// The handler.
+pub(super) async fn scrape(State(api): State<Api>) -> Response {
+    let encoder = TextEncoder::new();
+    let mut text = Vec::new();
+    let encoded = gather(&api).and_then(|families| encoder.encode(&families, &mut text));
+    match encoded {
+        Ok(()) => (
+            [(header::CONTENT_TYPE, encoder.format_type().to_owned())],
+            text,
+        )
+            .into_response(),
+        Err(error) => {
+            let refused = ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error, "report this");
+            refused.into_response()
+        }
+    }
+}
+
+fn gather(api: &Api) -> prometheus::Result<Vec<MetricFamily>> {
+    api.views.measure();
+    let mut families = api.metrics.registry.gather();
+    families.extend(agents(api)?);
+    families.extend(bounds(api)?);
+    families.sort_by(|a, b| a.name().cmp(b.name()));
+    Ok(families)
+}
+
+fn agents(api: &Api) -> prometheus::Result<Vec<MetricFamily>> {
+    let ints = |name, help| IntGaugeVec::new(Opts::new(name, help), &["agent"]);
+    let floats = |name, help| GaugeVec::new(Opts::new(name, help), &["agent"]);
+    let connected = ints(
+        "mesoscope_agent_connected",
+        "1 while the agent has a stream.",
+    )?;
+    let complete = ints(
+        "mesoscope_agent_complete",
+        "1 while nothing of its node is missing.",
+    )?;
+    let seen = floats(
+        "mesoscope_agent_last_seen_seconds",
+        "When the agent was last heard of, seconds since the Unix epoch.",
+    )?;
+    let availability = floats(
+        "mesoscope_agent_availability",
+        "Share of the time since the agent was first seen in which it was connected and complete.",
+    )?;
+    let cpu = floats(
+        "mesoscope_agent_cpu_percent",
+        "What the agent says it uses of one core.",
+    )?;
+    let rss = floats(
+        "mesoscope_agent_rss_bytes",
+        "What the agent says it uses of memory.",
+    )?;
+    let lost = IntCounterVec::new(
+        Opts::new(
+            "mesoscope_agent_events_lost_total",
+            "Events that the agent says it lost.",
+        ),
+        &["agent"],
+    )?;
+    let list = api.core.read().agents(api.core.now_ms());
+    for agent in &list {
+        let label = [agent.agent_id.as_str()];
+        connected
+            .with_label_values(&label)
+            .set(agent.connected.into());
+        complete
+            .with_label_values(&label)
+            .set(agent.complete.into());
+        seen.with_label_values(&label)
+            .set(float(agent.last_seen_unix_ms) / 1_000.0);
+        availability
+            .with_label_values(&label)
+            .set(agent.availability);
+        if let Some(status) = &agent.status {
+            cpu.with_label_values(&label).set(status.cpu_percent);
+            rss.with_label_values(&label).set(float(status.rss_bytes));
+            lost.with_label_values(&label)
+                .inc_by(status.events_lost_total);
+        }
+    }
+    let known = prometheus::IntGauge::new("mesoscope_agents", "Agents known, connected or not.")?;
+    known.set(i64::try_from(list.len()).unwrap_or(i64::MAX));
+    let count = prometheus::IntGauge::new("mesoscope_agents_connected", "Agents with a stream.")?;
+    let streams = list.iter().filter(|agent| agent.connected).count();
+    count.set(i64::try_from(streams).unwrap_or(i64::MAX));
+    let ints = [connected, complete];
+    let floats = [seen, availability, cpu, rss];
+    Ok(ints
+        .iter()
+        .flat_map(Collector::collect)
+        .chain(floats.iter().flat_map(Collector::collect))
+        .chain(lost.collect())
+        .chain(known.collect())
+        .chain(count.collect())
+        .filter(|family| !family.get_metric().is_empty())
+        .collect())
+}
+
+/// Fill of every bound: of the topology, the views, the connections.
+fn bounds(api: &Api) -> prometheus::Result<Vec<MetricFamily>> {
+    let gauges = |name, help| IntGaugeVec::new(Opts::new(name, help), &["bound"]);
+    let used = gauges("mesoscope_bound_used", "Entries held, by bound.")?;
+    let limit = gauges("mesoscope_bound_limit", "Entries allowed, by bound.")?;
+    let set = |bound: &str, held: usize, most: usize| {
+        used.with_label_values(&[bound])
+            .set(i64::try_from(held).unwrap_or(i64::MAX));
+        limit
+            .with_label_values(&[bound])
+            .set(i64::try_from(most).unwrap_or(i64::MAX));
+    };
+    let stats = api.core.read().stats();
+    for fill in &stats.fills {
+        set(fill.name, fill.used, fill.limit);
+    }
+    set("views", api.views.kept(), crate::views::VIEWS_MAX);
+    for (port, fill) in api.connections.iter() {
+        set(port, fill.open(), fill.max());
+    }
+    let totals = IntCounterVec::new(
+        Opts::new(
+            "mesoscope_topology_total",
+            "What the topology has done, by kind.",
+        ),
+        &["kind"],
+    )?;
+    for counter in &stats.counters {
+        totals
+            .with_label_values(&[counter.name])
+            .inc_by(counter.total);
+    }
+    let families = used
+        .collect()
+        .into_iter()
+        .chain(limit.collect())
+        .chain(totals.collect());
+    Ok(families
+        .filter(|family| !family.get_metric().is_empty())
+        .collect())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Prometheus' samples are floats")]
+fn float(value: u64) -> f64 {
+    value as f64
+}

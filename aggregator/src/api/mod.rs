@@ -1,0 +1,97 @@
+//! The edges: HTTP (REST, WebSocket, metrics, the page) and gRPC for consumers.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `rest.rs` | topology, node details, agents, tier 2, health |
+//! | `websocket.rs` | a view, live |
+//! | `observe.rs` | the same for gRPC, and the event stream |
+//! | `metrics.rs` | `/metrics` |
+//! | `page.rs` | the page, embedded |
+//! | `security.rs` | headers, same-origin rule, host rule |
+//! | `query.rs` | view and options in a query string |
+//! | `error.rs` | errors as JSON |
+
+mod error;
+mod metrics;
+mod observe;
+mod page;
+mod query;
+mod rest;
+mod security;
+mod websocket;
+
+use std::sync::Arc;
+
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use axum::{Router, middleware};
+use mesoscope_service::access::{self, Access};
+use mesoscope_service::listen::{Fill, Posture};
+use tokio_util::sync::CancellationToken;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
+
+use crate::core::Core;
+use crate::ingest::Registry;
+use crate::metrics::Metrics;
+use crate::views::Views;
+
+pub use observe::ObserveService;
+
+/// Largest body of a request.
+const BODY_BYTES_MAX: usize = 64 << 10;
+
+/// What the handlers work on.
+#[derive(Debug, Clone)]
+pub struct Api {
+    /// The topology.
+    pub core: Arc<Core>,
+    /// The views.
+    pub views: Arc<Views>,
+    /// The agents' streams.
+    pub registry: Arc<Registry>,
+    /// The figures.
+    pub metrics: Arc<Metrics>,
+    /// The listening address under the listen rule.
+    pub posture: Posture,
+    /// Both ports speak TLS.
+    pub tls: bool,
+    /// Who may read and control.
+    pub users: Access,
+    /// Further names under which browsers reach a loopback aggregator.
+    pub hosts_allowed: Arc<[String]>,
+    /// Connections of both ports, by name.
+    pub connections: Arc<[(&'static str, Fill)]>,
+    /// Ends what lives long.
+    pub drain: CancellationToken,
+}
+
+/// The HTTP side.
+#[must_use]
+pub fn router(api: Api) -> Router {
+    let guarded = Router::new()
+        .route("/api/topology", get(rest::topology))
+        .route("/api/topology/{view}/{id}", get(rest::node))
+        .route("/api/v1/agents/list", get(rest::agents))
+        .route("/api/v1/agents/{agent_id}/tier2", post(rest::tier2))
+        .route("/api/v1/status", get(rest::status))
+        .route("/api/v1/ui/render_time", post(rest::render_time))
+        .route("/api/v1/ws", get(websocket::open))
+        .route("/metrics", get(metrics::scrape))
+        .fallback(page::serve)
+        .method_not_allowed_fallback(rest::wrong_method)
+        .layer(middleware::from_fn_with_state(
+            api.users.clone(),
+            access::http,
+        ));
+    // Probes have no credentials.
+    let open = Router::new()
+        .route("/health", get(rest::health))
+        .route("/api/v1/ping", get(rest::ping));
+    let uncompressed = NotForContentType::new("application/octet-stream");
+    open.merge(guarded)
+        .layer(middleware::from_fn_with_state(api.clone(), security::guard))
+        .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(uncompressed)))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(api)
+}

@@ -1,0 +1,88 @@
+//! A view and its options in a query string: `view=containers&ended=false&host=a&host=b`.
+
+use mesoscope_proto::v1::ViewOptions;
+use mesoscope_topology::{Options, ViewKind};
+
+use super::error::ApiError;
+
+/// Hosts in one request.
+const HOSTS_MAX: usize = 64;
+const HINT: &str = "view=processes|containers|hosts, unconnected=true|false, ended=true|false, \
+                    kernel_threads=true|false, host=NAME (may be repeated)";
+
+/// What a query string asks for.
+pub(super) fn view(pairs: &[(String, String)]) -> Result<(ViewKind, Options), ApiError> {
+    let mut kind = None;
+    let mut asked = ViewOptions::default();
+    for (key, value) in pairs {
+        match key.as_str() {
+            "view" => kind = Some(kind_of(value)?),
+            "unconnected" => asked.unconnected = Some(switch(key, value)?),
+            "ended" => asked.ended = Some(switch(key, value)?),
+            "kernel_threads" => asked.kernel_threads = Some(switch(key, value)?),
+            "host" => asked.hosts.push(value.clone()),
+            _ => {
+                return Err(ApiError::bad_request(
+                    format!("unknown parameter {key:?}"),
+                    HINT,
+                ));
+            }
+        }
+    }
+    let kind = kind.unwrap_or(ViewKind::Processes);
+    Ok((kind, options(kind, &asked)?))
+}
+
+/// The view with this name.
+pub(super) fn kind_of(name: &str) -> Result<ViewKind, ApiError> {
+    name.parse()
+        .map_err(|unknown| ApiError::bad_request(unknown, HINT))
+}
+
+/// The options as asked, within their bounds.
+pub(super) fn options(kind: ViewKind, asked: &ViewOptions) -> Result<Options, ApiError> {
+    if asked.hosts.len() > HOSTS_MAX || asked.hosts.iter().any(|host| host.len() > 256) {
+        let error = format!("at most {HOSTS_MAX} hosts of at most 256 bytes");
+        return Err(ApiError::bad_request(error, HINT));
+    }
+    Ok(Options::new(kind, asked))
+}
+
+fn switch(key: &str, value: &str) -> Result<bool, ApiError> {
+    match value {
+        "true" | "1" | "" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err(ApiError::bad_request(
+            format!("{key} is true or false, not {value:?}"),
+            HINT,
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs(text: &[(&str, &str)]) -> Vec<(String, String)> {
+        text.iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn known_parameters_are_taken_and_others_refused() {
+        let query = [
+            ("view", "hosts"),
+            ("ended", "false"),
+            ("host", "b"),
+            ("host", "a"),
+        ];
+        let (kind, options) = view(&pairs(&query)).expect("valid");
+        assert_eq!(kind, ViewKind::Hosts);
+        assert!(!options.ended);
+        assert_eq!(options.hosts, ["a", "b"]);
+        for bad in [("view", "pods"), ("ended", "maybe"), ("sort", "cpu")] {
+            assert!(view(&pairs(&[bad])).is_err(), "{bad:?}");
+        }
+    }
+}

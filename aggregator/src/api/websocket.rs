@@ -1,0 +1,158 @@
+//! `GET /api/v1/ws`: a view, live. The server sends `TopologyDiff`s as JSON texts, the first with
+//! `reset`; the client may send `{"view": "...", "options": {...}}` to look at another view.
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::{Query, State};
+use axum::response::Response;
+use mesoscope_proto::v1::ViewOptions;
+use mesoscope_topology::{Options, ViewKind};
+use serde::Deserialize;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::error::ApiError;
+use super::{Api, query};
+use crate::views::Subscription;
+
+/// Largest message of a client.
+const MESSAGE_BYTES_MAX: usize = 64 << 10;
+const PING_PERIOD: Duration = Duration::from_secs(20);
+/// A client that has said nothing for so long, pongs included, is gone.
+const SILENCE_MAX: Duration = Duration::from_secs(70);
+/// A client that does not take a message within this is gone.
+const SEND_DEADLINE: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Subscribe {
+    view: String,
+    #[serde(default)]
+    options: ViewOptions,
+}
+
+/// Upgrades a request whose query names the first view.
+pub(super) async fn open(
+    State(api): State<Api>,
+    Query(pairs): Query<Vec<(String, String)>>,
+    upgrade: WebSocketUpgrade,
+) -> Result<Response, ApiError> {
+    let (kind, options) = query::view(&pairs)?;
+    let upgrade = upgrade
+        .max_message_size(MESSAGE_BYTES_MAX)
+        .max_frame_size(MESSAGE_BYTES_MAX)
+        .write_buffer_size(0)
+        .max_write_buffer_size(usize::MAX);
+    Ok(upgrade.on_upgrade(move |socket| async move {
+        let reason = Live { api, socket }.serve(kind, options).await;
+        tracing::debug!(?reason, "WebSocket closed");
+    }))
+}
+
+/// Why a connection ended.
+#[derive(Debug)]
+enum Gone {
+    Closed,
+    Silent,
+    Slow,
+    Drained,
+}
+
+struct Live {
+    api: Api,
+    socket: WebSocket,
+}
+
+impl Live {
+    async fn serve(mut self, kind: ViewKind, options: Options) -> Gone {
+        let mut subscription = match self.subscribe(kind, options).await {
+            Ok(subscription) => subscription,
+            Err(error) => {
+                let _ = self.send(Message::Text(error.json().into())).await;
+                return Gone::Closed;
+            }
+        };
+        let drain = self.api.drain.clone();
+        let mut pings = tokio::time::interval(PING_PERIOD);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut heard = Instant::now();
+        loop {
+            let step = tokio::select! {
+                message = subscription.next() => self.send(Message::Text(message.json())).await,
+                received = self.socket.recv() => {
+                    heard = Instant::now();
+                    match received {
+                        Some(Ok(Message::Text(text))) => self.switch(&text, &mut subscription).await,
+                        Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
+                        Some(Ok(Message::Binary(_))) => {
+                            let hint = "send JSON as text";
+                            let error = ApiError::bad_request("binary messages mean nothing here", hint);
+                            self.send(Message::Text(error.json().into())).await
+                        }
+                        Some(Ok(Message::Close(_)) | Err(_)) | None => Err(Gone::Closed),
+                    }
+                }
+                _ = pings.tick() => {
+                    if heard.elapsed() > SILENCE_MAX {
+                        Err(Gone::Silent)
+                    } else {
+                        self.send(Message::Ping(Bytes::new())).await
+                    }
+                }
+                () = drain.cancelled() => {
+                    let frame = CloseFrame {
+                        code: close_code::AWAY,
+                        reason: Utf8Bytes::from_static("the aggregator is shutting down"),
+                    };
+                    let _ = self.send(Message::Close(Some(frame))).await;
+                    Err(Gone::Drained)
+                }
+            };
+            if let Err(gone) = step {
+                return gone;
+            }
+        }
+    }
+
+    async fn subscribe(
+        &mut self,
+        kind: ViewKind,
+        options: Options,
+    ) -> Result<Subscription, ApiError> {
+        let subscribed = self.api.views.subscribe(kind, options, "websocket").await;
+        subscribed.map_err(|full| ApiError::bad_request(full, "try again in a minute"))
+    }
+
+    /// Looks at another view; on an error the present one goes on.
+    async fn switch(&mut self, text: &str, subscription: &mut Subscription) -> Result<(), Gone> {
+        let asked = serde_json::from_str::<Subscribe>(text).map_err(|error| {
+            let hint = "{\"view\": \"containers\", \"options\": {\"ended\": false}}";
+            ApiError::bad_request(format!("not a subscription: {error}"), hint)
+        });
+        let wanted = asked.and_then(|asked| {
+            let kind = query::kind_of(&asked.view)?;
+            Ok((kind, query::options(kind, &asked.options)?))
+        });
+        let switched = match wanted {
+            Ok((kind, options)) => self.subscribe(kind, options).await,
+            Err(error) => Err(error),
+        };
+        match switched {
+            Ok(switched) => {
+                *subscription = switched;
+                Ok(())
+            }
+            Err(error) => self.send(Message::Text(error.json().into())).await,
+        }
+    }
+
+    /// Sends, however long it takes within the deadline: what comes meanwhile is merged.
+    async fn send(&mut self, message: Message) -> Result<(), Gone> {
+        match tokio::time::timeout(SEND_DEADLINE, self.socket.send(message)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(Gone::Closed),
+            Err(_) => Err(Gone::Slow),
+        }
+    }
+}

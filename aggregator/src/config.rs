@@ -1,0 +1,205 @@
+//! The configuration of the aggregator.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use mesoscope_service::access::Access;
+use mesoscope_service::listen::{self, Posture, Protection};
+use mesoscope_service::logs::LogArgs;
+use mesoscope_service::tls::{self, ServerFiles, TlsError};
+use mesoscope_service::token::{TokenError, Tokens};
+use mesoscope_service::units::Duration;
+use mesoscope_topology::Limits;
+
+const HOW_TO_PROTECT: &str = "--tls-cert and --tls-key, with --agent-token-file or --tls-client-ca";
+
+/// Collects what the agents report, keeps the live map and serves it
+#[derive(Debug, Clone, clap::Parser)]
+#[command(name = "mesoscope-aggregator", version)]
+pub struct Config {
+    /// Address to listen on; any other than loopback needs TLS and authentication
+    #[arg(long, env = "APP_HOST", default_value = "127.0.0.1", value_parser = listen::host)]
+    pub host: IpAddr,
+
+    /// Port of the page, REST, WebSocket and /metrics
+    #[arg(long, env = "APP_PORT", default_value_t = 4040)]
+    pub port: u16,
+
+    /// Port of gRPC: agents (Uplink) and consumers (Observe)
+    #[arg(long, default_value_t = 4041)]
+    pub grpc_port: u16,
+
+    /// Certificate chain of both ports, PEM
+    #[arg(long, value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// Private key of the certificate, PEM
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+
+    /// CA whose client certificates open both ports, PEM
+    #[arg(long, value_name = "FILE")]
+    pub tls_client_ca: Option<PathBuf>,
+
+    /// Tokens of agents, one a line; without --user-token-file they open the map too
+    #[arg(long, value_name = "FILE")]
+    pub agent_token_file: Option<PathBuf>,
+
+    /// Tokens of people and programs that read the map and control agents, one a line
+    #[arg(long, value_name = "FILE")]
+    pub user_token_file: Option<PathBuf>,
+
+    /// Listen beyond loopback without TLS and authentication; the page and a metric show it
+    #[arg(long)]
+    pub insecure_listen: bool,
+
+    /// Further host names under which browsers reach a loopback aggregator (behind a proxy)
+    #[arg(long, value_name = "NAME")]
+    pub allow_host: Vec<String>,
+
+    /// How long an agent that is gone is remembered with all that it saw
+    #[arg(long, env = "MAX_DATA_AGE", default_value = "1h")]
+    pub max_data_age: Duration,
+
+    /// How often agents and views that nobody needs are cleaned away
+    #[arg(long, default_value = "5m")]
+    pub cleanup_interval: Duration,
+
+    /// Silence after which what an agent saw is marked as stale
+    #[arg(long, default_value = "5m")]
+    pub stale_node_threshold: Duration,
+
+    /// Log output
+    #[command(flatten)]
+    pub logs: LogArgs,
+}
+
+/// Why the security options can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SecurityError {
+    /// A TLS file.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A token file.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+}
+
+/// What protects the two ports.
+#[derive(Debug, Clone)]
+pub struct Security {
+    /// The listening address under the rule.
+    pub posture: Posture,
+    /// TLS of the HTTP port.
+    pub http_tls: Option<Arc<tls::Server>>,
+    /// TLS of the gRPC port.
+    pub grpc_tls: Option<Arc<tls::Server>>,
+    /// Who may report.
+    pub agents: Access,
+    /// Who may read and control.
+    pub users: Access,
+    /// Token files to follow.
+    pub tokens: Vec<Arc<Tokens>>,
+}
+
+impl Config {
+    /// Values that must fit together, and the listen rule.
+    ///
+    /// # Errors
+    /// In the words of the person who configures.
+    pub fn check(&self) -> Result<(), String> {
+        if self.port == self.grpc_port && self.port != 0 {
+            return Err(format!("--port and --grpc-port are both {}", self.port));
+        }
+        if self.cleanup_interval.is_zero() {
+            return Err("--cleanup-interval must be longer than 0s".to_owned());
+        }
+        if self.stale_node_threshold.is_zero() || *self.stale_node_threshold > *self.max_data_age {
+            return Err(
+                "--stale-node-threshold must be longer than 0s and at most --max-data-age"
+                    .to_owned(),
+            );
+        }
+        self.tls_files().map_err(|error| error.to_string())?;
+        self.posture().map_err(|error| error.to_string())?;
+        Ok(())
+    }
+
+    /// The listening address under the rule of [`listen::check`].
+    ///
+    /// # Errors
+    /// When others would reach it unprotected.
+    pub fn posture(&self) -> Result<Posture, listen::Unprotected> {
+        let protection = Protection {
+            tls: self.tls_cert.is_some(),
+            authentication: self.agent_token_file.is_some() || self.tls_client_ca.is_some(),
+        };
+        listen::check(self.host, protection, self.insecure_listen, HOW_TO_PROTECT)
+    }
+
+    fn tls_files(&self) -> Result<Option<ServerFiles>, TlsError> {
+        ServerFiles::from_options(
+            self.tls_cert.as_deref(),
+            self.tls_key.as_deref(),
+            self.tls_client_ca.as_deref(),
+            false,
+        )
+    }
+
+    /// Reads the files of the security options.
+    ///
+    /// # Errors
+    /// When one can't be used; the error names it.
+    pub fn security(&self) -> Result<Security, SecurityError> {
+        // Posture was checked; an address that slipped by is treated as the worst.
+        let posture = self.posture().unwrap_or(Posture::Insecure);
+        let files = self.tls_files()?;
+        let load = |protocols: &[&str]| {
+            let files = files.clone();
+            files
+                .map(|files| tls::Server::load(files, protocols))
+                .transpose()
+        };
+        // HTTP/1.1 on the page's port: browsers open their WebSockets with it.
+        let http_tls = load(&["http/1.1"])?;
+        let grpc_tls = load(&["h2"])?;
+        let tokens = |path: &Option<PathBuf>| path.as_deref().map(Tokens::load).transpose();
+        let agent_tokens = tokens(&self.agent_token_file)?;
+        let user_tokens = tokens(&self.user_token_file)?;
+        let certificates = self.tls_client_ca.is_some();
+        let readers = user_tokens.clone().or_else(|| agent_tokens.clone());
+        Ok(Security {
+            posture,
+            http_tls,
+            grpc_tls,
+            agents: Access::new(agent_tokens.clone(), certificates),
+            users: Access::new(readers, certificates),
+            tokens: agent_tokens.into_iter().chain(user_tokens).collect(),
+        })
+    }
+
+    /// Where the HTTP port listens.
+    #[must_use]
+    pub fn http_address(&self) -> SocketAddr {
+        SocketAddr::new(self.host, self.port)
+    }
+
+    /// Where the gRPC port listens.
+    #[must_use]
+    pub fn grpc_address(&self) -> SocketAddr {
+        SocketAddr::new(self.host, self.grpc_port)
+    }
+
+    /// The bounds of the topology.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        let milliseconds =
+            |duration: &Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        Limits {
+            stale_after_ms: milliseconds(&self.stale_node_threshold),
+            forget_after_ms: milliseconds(&self.max_data_age),
+            ..Limits::default()
+        }
+    }
+}

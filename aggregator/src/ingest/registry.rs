@@ -1,0 +1,331 @@
+//! Which agents have a stream, and how far each has come. One stream per agent at a time.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use mesoscope_proto::v1::{AgentMessage, AggregatorMessage, Batch, Configure, Hello, Welcome};
+use mesoscope_proto::v1::{agent_message, aggregator_message};
+use mesoscope_topology::{AgentKey, ChangeRefused};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use super::progress::{Progress, Verdict};
+use crate::core::Core;
+use crate::metrics::Metrics;
+
+/// Changes applied under one lock of the topology, so that readers get their turn.
+const CHANGES_PER_LOCK: usize = 512;
+/// Messages waiting for an agent that does not read.
+const OUTBOX: usize = 16;
+
+/// No agent with this id has a stream.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no agent {0:?} is connected")]
+pub struct NoSuchAgent(String);
+
+/// All agents that have or had a stream.
+#[derive(Debug)]
+pub struct Registry {
+    core: Arc<Core>,
+    metrics: Arc<Metrics>,
+    slots: Mutex<HashMap<String, Arc<Mutex<Slot>>>>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    progress: Progress,
+    /// What an operator asked for, told again at each connect.
+    configure: Option<Configure>,
+    stream: Option<Stream>,
+    /// Grows with each stream, so that a replaced one can't touch what follows.
+    streams: u64,
+}
+
+#[derive(Debug)]
+struct Stream {
+    generation: u64,
+    agent: AgentKey,
+    outbox: mpsc::Sender<AggregatorMessage>,
+    replaced: CancellationToken,
+}
+
+/// An agent's stream, from its Hello to its end. Dropping it disconnects the agent.
+#[derive(Debug)]
+pub(super) struct Session {
+    core: Arc<Core>,
+    metrics: Arc<Metrics>,
+    slot: Arc<Mutex<Slot>>,
+    number: u64,
+    agent: AgentKey,
+    /// The agent, for logs.
+    pub(super) agent_id: String,
+    /// Messages for the agent from elsewhere.
+    pub(super) inbox: mpsc::Receiver<AggregatorMessage>,
+    /// Cancelled when a newer stream of the same agent takes over.
+    pub(super) replaced: CancellationToken,
+}
+
+/// What came of a batch.
+#[derive(Debug, PartialEq)]
+pub(super) enum Taken {
+    /// In the topology, or known to be there.
+    Yes,
+    /// Not in the topology; ask the agent for a snapshot.
+    Resync(String),
+    /// Dropped: a snapshot was asked for before.
+    Dropped,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(super) fn message(message: aggregator_message::Message) -> AggregatorMessage {
+    AggregatorMessage {
+        message: Some(message),
+    }
+}
+
+impl Registry {
+    /// A registry that feeds this topology.
+    #[must_use]
+    pub fn new(core: Arc<Core>, metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self {
+            core,
+            metrics,
+            slots: Mutex::default(),
+        })
+    }
+
+    /// Begins a stream with its first message.
+    pub(super) fn open(&self, first: AgentMessage) -> Result<(Session, Welcome), Status> {
+        let Some(agent_message::Message::Hello(hello)) = first.message else {
+            return Err(Status::invalid_argument(
+                "the first message of a stream is Hello",
+            ));
+        };
+        check_hello(&hello)?;
+        // Held to the end, so that nobody cleans the slot away before the topology knows the agent.
+        let mut slots = lock(&self.slots);
+        let slot = slots.entry(hello.agent_id.clone()).or_default().clone();
+        let mut state = lock(&slot);
+        if let Some(stream) = &state.stream {
+            if hello.generation < stream.generation {
+                return Err(Status::already_exists(format!(
+                    "agent {:?} is connected with a newer generation ({}); two agents may share an id: \
+                     set --agent-id on one of them",
+                    hello.agent_id, stream.generation
+                )));
+            }
+            stream.replaced.cancel();
+        }
+        let connected = self
+            .core
+            .change(|topology, now_ms, events| topology.connect_agent(&hello, now_ms, events));
+        let agent = match connected {
+            Ok(agent) => agent,
+            Err(refused) => {
+                if state.streams == 0 {
+                    slots.remove(&hello.agent_id);
+                }
+                return Err(Status::resource_exhausted(refused.to_string()));
+            }
+        };
+        let welcome = state.progress.welcome(&hello, env!("CARGO_PKG_VERSION"));
+        let (outbox, inbox) = mpsc::channel(OUTBOX);
+        let replaced = CancellationToken::new();
+        if let Some(configure) = state.configure.clone() {
+            // A fresh channel has room.
+            let _ = outbox.try_send(message(aggregator_message::Message::Configure(configure)));
+        }
+        state.streams += 1;
+        state.stream = Some(Stream {
+            generation: hello.generation,
+            agent,
+            outbox,
+            replaced: replaced.clone(),
+        });
+        let session = Session {
+            core: self.core.clone(),
+            metrics: self.metrics.clone(),
+            slot: slot.clone(),
+            number: state.streams,
+            agent,
+            agent_id: hello.agent_id,
+            inbox,
+            replaced,
+        };
+        Ok((session, welcome))
+    }
+
+    /// Tells an agent its settings, now and at each connect.
+    ///
+    /// # Errors
+    /// When the agent has no stream.
+    pub fn configure(&self, agent_id: &str, configure: Configure) -> Result<(), NoSuchAgent> {
+        let missing = || NoSuchAgent(agent_id.to_owned());
+        let slot = lock(&self.slots)
+            .get(agent_id)
+            .cloned()
+            .ok_or_else(missing)?;
+        let mut state = lock(&slot);
+        let stream = state.stream.as_ref().ok_or_else(missing)?;
+        let told = message(aggregator_message::Message::Configure(configure.clone()));
+        if stream.outbox.try_send(told).is_err() {
+            // It does not read: the settings reach it when it comes back.
+            stream.replaced.cancel();
+        }
+        state.configure = Some(configure);
+        Ok(())
+    }
+
+    /// Drops what is kept of agents that the topology has forgotten.
+    pub fn clean(&self) {
+        let mut slots = lock(&self.slots);
+        slots.retain(|agent_id, slot| {
+            lock(slot).stream.is_some() || self.core.read().find_agent(agent_id).is_some()
+        });
+    }
+}
+
+fn check_hello(hello: &Hello) -> Result<(), Status> {
+    const NAME_BYTES_MAX: usize = 256;
+    for (what, text) in [
+        ("agent_id", &hello.agent_id),
+        ("hostname", &hello.hostname),
+        ("version", &hello.version),
+    ] {
+        if text.len() > NAME_BYTES_MAX || text.chars().any(char::is_control) {
+            return Err(Status::invalid_argument(format!(
+                "{what} is longer than {NAME_BYTES_MAX} bytes or has control characters"
+            )));
+        }
+    }
+    if hello.agent_id.is_empty() {
+        return Err(Status::invalid_argument(
+            "the agent has no id: set --agent-id or give it an /etc/machine-id",
+        ));
+    }
+    Ok(())
+}
+
+impl Session {
+    /// Takes in one batch.
+    pub(super) fn take(&self, batch: Batch) -> Result<Taken, Status> {
+        let mut state = lock(&self.slot);
+        if state.streams != self.number {
+            return Err(self.replaced_status());
+        }
+        let ingest = &self.metrics.ingest;
+        ingest.batches.inc();
+        if batch.changes.iter().any(|change| change.change.is_none()) {
+            ingest.refused.with_label_values(&["empty change"]).inc();
+            return Err(Status::invalid_argument(
+                "a change of the batch holds nothing",
+            ));
+        }
+        match state
+            .progress
+            .batch(batch.generation, batch.sequence, batch.snapshot)
+        {
+            Verdict::Apply { begin, end } => {
+                if let Err(refused) = self.apply(batch, begin, end) {
+                    state.progress.forget();
+                    return Err(Status::unavailable(format!("{refused}; connect again")));
+                }
+                Ok(Taken::Yes)
+            }
+            Verdict::Duplicate => {
+                ingest.duplicates.inc();
+                Ok(Taken::Yes)
+            }
+            Verdict::Dropped => {
+                ingest.dropped.inc();
+                Ok(Taken::Dropped)
+            }
+            Verdict::Resync(reason) => {
+                ingest.resyncs.inc();
+                Ok(Taken::Resync(reason))
+            }
+            Verdict::Refuse(reason) => {
+                ingest.refused.with_label_values(&["protocol"]).inc();
+                Err(Status::invalid_argument(reason))
+            }
+        }
+    }
+
+    fn apply(&self, batch: Batch, begin: bool, end: bool) -> Result<(), ChangeRefused> {
+        let agent = self.agent;
+        if begin {
+            self.core
+                .change(|topology, _, _| topology.begin_snapshot(agent));
+        }
+        let mut changes = batch.changes.into_iter();
+        loop {
+            let part: Vec<_> = changes.by_ref().take(CHANGES_PER_LOCK).collect();
+            let last = part.len() < CHANGES_PER_LOCK;
+            self.metrics
+                .ingest
+                .changes
+                .inc_by(u64::try_from(part.len()).unwrap_or(0));
+            let applied = self.core.change(|topology, now_ms, events| {
+                topology.touch(agent, now_ms);
+                for change in part {
+                    match topology.apply(agent, change, now_ms, events) {
+                        Ok(()) => {}
+                        Err(ChangeRefused::UnknownAgent) => {
+                            return Err(ChangeRefused::UnknownAgent);
+                        }
+                        Err(refused) => self.refused(refused),
+                    }
+                }
+                if last && end {
+                    topology.end_snapshot(agent, now_ms, events);
+                }
+                Ok(())
+            });
+            if last || applied.is_err() {
+                return applied;
+            }
+        }
+    }
+
+    fn refused(&self, refused: ChangeRefused) {
+        let kind = match refused {
+            ChangeRefused::Malformed(_) => "malformed change",
+            ChangeRefused::Full(_) => "bound reached",
+            ChangeRefused::UnknownAgent => "unknown agent",
+        };
+        self.metrics.ingest.refused.with_label_values(&[kind]).inc();
+        tracing::debug!(agent = self.agent_id, %refused, "a change was refused");
+    }
+
+    /// The sequence number that the agent may forget up to.
+    pub(super) fn acknowledged(&self) -> Option<u64> {
+        let state = lock(&self.slot);
+        (state.streams == self.number).then(|| state.progress.acknowledged())?
+    }
+
+    pub(super) fn replaced_status(&self) -> Status {
+        Status::already_exists(format!(
+            "a newer stream of agent {:?} has taken over; two agents may share an id: set --agent-id \
+             on one of them",
+            self.agent_id
+        ))
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let mut state = lock(&self.slot);
+        if state.streams != self.number {
+            return;
+        }
+        if let Some(stream) = state.stream.take() {
+            self.core.change(|topology, now_ms, events| {
+                topology.disconnect_agent(stream.agent, now_ms, events);
+            });
+        }
+    }
+}

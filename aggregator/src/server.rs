@@ -1,0 +1,256 @@
+//! Binds both ports, spawns what runs, and drains it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use mesoscope_proto::v1::Incomplete;
+use mesoscope_proto::v1::observe_server::ObserveServer;
+use mesoscope_proto::v1::uplink_server::UplinkServer;
+use mesoscope_service::listen::{Listener, Peer, Posture};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tonic::codec::CompressionEncoding;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Server as GrpcServer;
+
+use crate::api::{self, Api, ObserveService};
+use crate::config::{Config, Security};
+use crate::core::Core;
+use crate::ingest::{MESSAGE_BYTES_MAX, Registry, UplinkService};
+use crate::metrics::Metrics;
+use crate::views::Views;
+
+/// Connections of the HTTP port.
+const HTTP_CONNECTIONS_MAX: usize = 1_024;
+/// Connections of the gRPC port: an agent has one.
+const GRPC_CONNECTIONS_MAX: usize = 2_048;
+/// Requests of consumers are small.
+const OBSERVE_BYTES_MAX: usize = 64 << 10;
+/// Certificates and tokens are read again so often.
+const RELOAD_PERIOD: Duration = Duration::from_secs(10);
+/// How long connections may take to end once the drain has begun.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
+/// A peer that does not answer a ping for so long is gone.
+const KEEPALIVE: Duration = Duration::from_secs(10);
+
+/// An aggregator whose ports are bound.
+#[derive(Debug)]
+pub struct Server {
+    config: Config,
+    security: Security,
+    http: Listener,
+    grpc: Listener,
+    drain: CancellationToken,
+}
+
+/// Binds both ports.
+///
+/// # Errors
+/// When a port can't be bound.
+pub async fn bind(
+    config: &Config,
+    security: Security,
+    drain: CancellationToken,
+) -> anyhow::Result<Server> {
+    let (http_address, grpc_address) = (config.http_address(), config.grpc_address());
+    let http = Listener::bind(
+        http_address,
+        security.http_tls.clone(),
+        HTTP_CONNECTIONS_MAX,
+    )
+    .await
+    .with_context(|| format!("can't listen for HTTP on {http_address}"))?;
+    let grpc = Listener::bind(
+        grpc_address,
+        security.grpc_tls.clone(),
+        GRPC_CONNECTIONS_MAX,
+    )
+    .await
+    .with_context(|| format!("can't listen for gRPC on {grpc_address}"))?;
+    Ok(Server {
+        config: config.clone(),
+        security,
+        http,
+        grpc,
+        drain,
+    })
+}
+
+impl Server {
+    /// Serves until the drain, and a little longer for what is under way.
+    ///
+    /// # Errors
+    /// When a port fails.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let Self {
+            config,
+            security,
+            http,
+            grpc,
+            drain,
+        } = self;
+        tracing::info!(
+            http = %http.address(),
+            grpc = %grpc.address(),
+            tls = security.http_tls.is_some(),
+            version = env!("CARGO_PKG_VERSION"),
+            "listening"
+        );
+        let metrics = Arc::new(Metrics::new()?);
+        metrics
+            .insecure_listen
+            .set((security.posture == Posture::Insecure).into());
+        let core = Core::new(config.limits());
+        let registry = Registry::new(core.clone(), metrics.clone());
+        let banner = banner(&config, security.posture);
+        let views = Views::new(core.clone(), metrics.clone(), banner, drain.clone());
+        let api = Api {
+            core: core.clone(),
+            views,
+            registry: registry.clone(),
+            metrics: metrics.clone(),
+            posture: security.posture,
+            tls: security.http_tls.is_some(),
+            users: security.users.clone(),
+            hosts_allowed: config.allow_host.clone().into(),
+            connections: Arc::new([
+                ("http connections", http.fill()),
+                ("grpc connections", grpc.fill()),
+            ]),
+            drain: drain.clone(),
+        };
+        follow_files(&security, &drain);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(serve_http(http, api.clone(), drain.clone()));
+        let uplink = UplinkService::new(registry.clone(), metrics, drain.clone());
+        tasks.spawn(serve_grpc(grpc, api, uplink, security, drain.clone()));
+        tasks.spawn(run_core(core, drain.clone()));
+        tasks.spawn(clean(registry, *config.cleanup_interval, drain.clone()));
+        let mut result = Ok(());
+        while let Some(ended) = tasks.join_next().await {
+            let ended = ended.context("a task ended badly").and_then(|ended| ended);
+            if result.is_ok() {
+                result = ended;
+            }
+            // One that ends on its own takes the others with it.
+            drain.cancel();
+        }
+        tracing::info!("drained");
+        result
+    }
+}
+
+/// What every view says while others reach the aggregator unprotected.
+fn banner(config: &Config, posture: Posture) -> Option<Incomplete> {
+    (posture == Posture::Insecure).then(|| Incomplete {
+        message: format!(
+            "This aggregator listens on {} without TLS or authentication (--insecure-listen): whoever \
+             reaches it can read this map and send to it. Configure --tls-cert, --tls-key and \
+             --agent-token-file.",
+            config.host
+        ),
+        ..Default::default()
+    })
+}
+
+fn follow_files(security: &Security, drain: &CancellationToken) {
+    for tls in [&security.http_tls, &security.grpc_tls]
+        .into_iter()
+        .flatten()
+    {
+        tls.watch(RELOAD_PERIOD, drain.clone());
+    }
+    for tokens in &security.tokens {
+        tokens.watch(RELOAD_PERIOD, drain.clone());
+    }
+}
+
+async fn run_core(core: Arc<Core>, drain: CancellationToken) -> anyhow::Result<()> {
+    core.run(drain).await;
+    Ok(())
+}
+
+async fn clean(
+    registry: Arc<Registry>,
+    period: Duration,
+    drain: CancellationToken,
+) -> anyhow::Result<()> {
+    while drain
+        .run_until_cancelled(tokio::time::sleep(period))
+        .await
+        .is_some()
+    {
+        registry.clean();
+    }
+    Ok(())
+}
+
+async fn serve_http(http: Listener, api: Api, drain: CancellationToken) -> anyhow::Result<()> {
+    let service = api::router(api).into_make_service_with_connect_info::<Peer>();
+    let serving =
+        axum::serve(http, service).with_graceful_shutdown(drain.clone().cancelled_owned());
+    within_drain(async { serving.await.context("HTTP failed") }, drain).await
+}
+
+async fn serve_grpc(
+    grpc: Listener,
+    api: Api,
+    uplink: UplinkService,
+    security: Security,
+    drain: CancellationToken,
+) -> anyhow::Result<()> {
+    let uplink = UplinkServer::new(uplink)
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .accept_compressed(CompressionEncoding::Gzip);
+    let observe = ObserveServer::new(ObserveService::new(api))
+        .max_decoding_message_size(OBSERVE_BYTES_MAX)
+        .max_encoding_message_size(usize::MAX)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .send_compressed(CompressionEncoding::Gzip);
+    let (reporter, health) = tonic_health::server::health_reporter();
+    reporter.set_serving::<UplinkServer<UplinkService>>().await;
+    reporter
+        .set_serving::<ObserveServer<ObserveService>>()
+        .await;
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(mesoscope_proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let serving = GrpcServer::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE))
+        .max_concurrent_streams(Some(256))
+        .add_service(health)
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?)
+        .add_service(InterceptedService::new(
+            uplink,
+            security.agents.interceptor(),
+        ))
+        .add_service(InterceptedService::new(
+            observe,
+            security.users.interceptor(),
+        ))
+        .serve_with_incoming_shutdown(grpc.into_stream(), drain.clone().cancelled_owned());
+    within_drain(async { serving.await.context("gRPC failed") }, drain).await
+}
+
+/// Serves, and after the drain has begun waits no longer than its deadline.
+async fn within_drain(
+    serving: impl Future<Output = anyhow::Result<()>>,
+    drain: CancellationToken,
+) -> anyhow::Result<()> {
+    let deadline = async {
+        drain.cancelled().await;
+        tokio::time::sleep(DRAIN_DEADLINE).await;
+    };
+    tokio::select! {
+        served = serving => served,
+        () = deadline => {
+            tracing::warn!("connections did not end in time");
+            Ok(())
+        }
+    }
+}

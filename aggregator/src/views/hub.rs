@@ -1,0 +1,190 @@
+//! Which views are kept: those that somebody looks at, and for a while after.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use mesoscope_proto::v1::{Incomplete, TopologyDiff};
+use mesoscope_topology::{Options, ViewKind};
+use tokio_util::sync::CancellationToken;
+
+use super::shared::{DIFF_PERIOD, SharedView};
+use super::subscription::Subscription;
+use crate::core::Core;
+use crate::metrics::Metrics;
+
+/// Different views (kind and options) kept at once.
+pub const VIEWS_MAX: usize = 64;
+/// A view that nobody looks at is kept so long, so that a reloaded page finds its places again.
+const LINGER: Duration = Duration::from_secs(60);
+
+/// Too many different views are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{VIEWS_MAX} different views are in use already; ask for one with the same options as another"
+)]
+pub struct TooManyViews;
+
+/// The views of this aggregator.
+#[derive(Debug)]
+pub struct Views {
+    core: Arc<Core>,
+    metrics: Arc<Metrics>,
+    banner: Option<Incomplete>,
+    drain: CancellationToken,
+    shared: Mutex<HashMap<(ViewKind, Options), Arc<SharedView>>>,
+}
+
+impl Views {
+    /// No view yet. `banner` is shown in each beside what the topology lacks.
+    #[must_use]
+    pub fn new(
+        core: Arc<Core>,
+        metrics: Arc<Metrics>,
+        banner: Option<Incomplete>,
+        drain: CancellationToken,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            core,
+            metrics,
+            banner,
+            drain,
+            shared: Mutex::default(),
+        })
+    }
+
+    /// Follows a view: the whole of it first, then each difference.
+    ///
+    /// # Errors
+    /// When too many different views are in use.
+    pub async fn subscribe(
+        self: &Arc<Self>,
+        kind: ViewKind,
+        options: Options,
+        transport: &'static str,
+    ) -> Result<Subscription, TooManyViews> {
+        let shared = self.shared(kind, options)?;
+        let gauge = self
+            .metrics
+            .views
+            .subscribers
+            .with_label_values(&[transport]);
+        Ok(Subscription::new(shared, gauge).await)
+    }
+
+    /// The whole view as it is.
+    ///
+    /// # Errors
+    /// When too many different views are in use.
+    pub async fn snapshot(
+        self: &Arc<Self>,
+        kind: ViewKind,
+        options: Options,
+    ) -> Result<TopologyDiff, TooManyViews> {
+        let shared = self.shared(kind, options)?;
+        Ok(off_thread(move || shared.snapshot()).await)
+    }
+
+    /// Updates the figures of how large the views are.
+    pub fn measure(&self) {
+        let shared: Vec<Arc<SharedView>> = self.all().values().cloned().collect();
+        for kind in ViewKind::ALL {
+            let of_kind = || shared.iter().filter(|view| view.kind == kind);
+            let (nodes, edges) = of_kind().map(|view| view.size()).max().unwrap_or_default();
+            let set = |gauge: &prometheus::IntGaugeVec, value: usize| {
+                let value = i64::try_from(value).unwrap_or(i64::MAX);
+                gauge.with_label_values(&[kind.name()]).set(value);
+            };
+            set(&self.metrics.views.shared, of_kind().count());
+            set(&self.metrics.views.nodes, nodes);
+            set(&self.metrics.views.edges, edges);
+        }
+    }
+
+    /// How many different views are kept.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        self.all().len()
+    }
+
+    fn all(&self) -> std::sync::MutexGuard<'_, HashMap<(ViewKind, Options), Arc<SharedView>>> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn shared(
+        self: &Arc<Self>,
+        kind: ViewKind,
+        options: Options,
+    ) -> Result<Arc<SharedView>, TooManyViews> {
+        let key = (kind, options);
+        let mut all = self.all();
+        if let Some(shared) = all.get(&key) {
+            return Ok(shared.clone());
+        }
+        if all.len() >= VIEWS_MAX {
+            let longest = all
+                .iter()
+                .filter(|(_, view)| !view.is_watched())
+                .max_by_key(|(_, view)| view.unused())
+                .map(|(key, _)| key.clone());
+            all.remove(&longest.ok_or(TooManyViews)?);
+        }
+        let shared = Arc::new(SharedView::new(
+            kind,
+            key.1.clone(),
+            self.core.clone(),
+            self.metrics.clone(),
+            self.banner.clone(),
+        ));
+        all.insert(key.clone(), shared.clone());
+        drop(all);
+        tokio::spawn(self.clone().keep(key, shared.clone()));
+        Ok(shared)
+    }
+
+    /// Makes the differences of one view for as long as it is kept.
+    async fn keep(self: Arc<Self>, key: (ViewKind, Options), shared: Arc<SharedView>) {
+        let mut changes = self.core.changes();
+        loop {
+            let changed = tokio::select! {
+                changed = changes.changed() => changed,
+                () = self.drain.cancelled() => return,
+            };
+            let since = Instant::now();
+            if changed.is_err() || self.forget(&key, &shared) {
+                return;
+            }
+            if !shared.is_watched() {
+                tokio::time::sleep(DIFF_PERIOD).await;
+                continue;
+            }
+            let view = shared.clone();
+            off_thread(move || view.refresh()).await;
+            self.metrics
+                .views
+                .diff_latency
+                .observe(since.elapsed().as_secs_f64());
+            // The first change after a quiet time goes out at once, those that follow together.
+            tokio::time::sleep(DIFF_PERIOD).await;
+        }
+    }
+
+    fn forget(&self, key: &(ViewKind, Options), shared: &Arc<SharedView>) -> bool {
+        let mut all = self.all();
+        let kept = all.get(key).is_some_and(|kept| Arc::ptr_eq(kept, shared));
+        // The map and its keeper hold it; a third is about to subscribe.
+        if kept && shared.unused() > LINGER && Arc::strong_count(shared) <= 2 {
+            all.remove(key);
+            return true;
+        }
+        !kept && !shared.is_watched()
+    }
+}
+
+/// Runs work that may take milliseconds beside the async threads.
+pub(super) async fn off_thread<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> R {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}

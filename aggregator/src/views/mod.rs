@@ -1,0 +1,22 @@
+//! Views shared by their subscribers.
+//!
+//! One difference is made for all who look at the same view with the same options, at most every
+//! 100 ms. A subscriber that is slow gets later differences merged into one, never a queue.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `hub.rs` | which views are kept |
+//! | `shared.rs` | one view: the difference, where its nodes are drawn, who gets it |
+//! | `mailbox.rs` | what waits for one subscriber |
+//! | `merge.rs` | two differences in a row as one |
+//! | `subscription.rs` | a subscriber's end |
+
+mod hub;
+mod mailbox;
+mod merge;
+mod shared;
+mod subscription;
+
+pub use hub::{TooManyViews, VIEWS_MAX, Views};
+pub use merge::merge;
+pub use subscription::{Message, Subscription};
