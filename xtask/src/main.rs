@@ -8,6 +8,7 @@ mod node;
 mod output;
 mod page;
 mod service;
+mod stack;
 mod steps;
 mod stop;
 mod test;
@@ -56,6 +57,9 @@ enum Job {
         /// Its name
         name: String,
     },
+    /// Drive the page in Chromium against the release binaries
+    #[command(hide = true)]
+    PageE2e,
     /// End a process group once standard input closes without a word
     #[command(hide = true)]
     Watchdog {
@@ -74,6 +78,7 @@ fn main() -> Result<()> {
         Job::Vmtest => anyhow::bail!("there is no vmtest yet"),
         Job::Tidy(options) => tidy::run(&options),
         Job::Setup { group } => test::setup(&group),
+        Job::PageE2e => page::end_to_end(),
         Job::PageScript { name } => page::script(&name),
         Job::Watchdog { group } => service::watchdog(group),
     }

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use crate::stack::{Ports, Stack};
+use crate::stop::Stop;
 use crate::{node, tree};
 
 /// Beside the page and not in it: the page is embedded whole.
@@ -32,6 +34,29 @@ pub fn build() -> Result<()> {
 pub fn script(name: &str) -> Result<()> {
     modules(&tree::root().join("ui"))?;
     run(&["run", name])
+}
+
+/// Drives the page in Chromium against a real aggregator and agent.
+pub fn end_to_end() -> Result<()> {
+    let stop = Stop::on_signals()?;
+    modules(&tree::root().join("ui"))?;
+    let ports = Ports::free()?;
+    let logs = tree::logs().join("page-e2e");
+    let _stack = Stack::start(&tree::target().join("release"), ports, true, &logs, &stop)?;
+    let mut npm = node::npm(&["run", "e2e"])?;
+    npm.env("MESOSCOPE_URL", format!("http://127.0.0.1:{}", ports.http));
+    if let Some(chromium) = tree::on_path("chromium").or_else(|| tree::on_path("chromium-browser"))
+    {
+        npm.env("CHROMIUM", chromium);
+    }
+    let status = npm.status().context("running npm")?;
+    if !status.success() {
+        bail!(
+            "npm run e2e failed: {status}; logs of the services: {}",
+            logs.display()
+        );
+    }
+    Ok(())
 }
 
 /// `npm ci` when the lock file has changed since the last one.

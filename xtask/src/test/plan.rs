@@ -111,15 +111,11 @@ pub fn items() -> Result<Vec<Item>> {
             "page-e2e",
             "the page in Chromium on the real services",
             10,
-            || {
-                let mut npm = tree::xtask(&["page-script", "e2e"])?;
-                npm.env("MESOSCOPE_BIN_DIR", tree::target().join("release"));
-                Ok(npm)
-            },
+            xtask(&["page-e2e"]),
         )),
     ];
     items.extend(deploy_items()?);
-    for name in ["capture", "latency", "overhead", "churn"] {
+    for name in ["capture", "latency", "overhead", "faults", "churn"] {
         let about = format!("bench {name}, its short form");
         items.push(with_docker(item(
             &format!("bench-{name}"),
