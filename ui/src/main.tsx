@@ -1,6 +1,7 @@
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { App } from './App';
+import { Problem } from './components/Problem';
 import { follow } from './store/live';
 import { keepPage } from './store/persist';
 import { reportRenderTimes } from './store/render-time';
@@ -12,6 +13,8 @@ reportRenderTimes();
 
 createRoot(document.getElementById('root')!).render(
   <StrictMode>
-    <App />
+    <Problem>
+      <App />
+    </Problem>
   </StrictMode>,
 );

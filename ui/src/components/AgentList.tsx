@@ -97,7 +97,7 @@ function AgentCard({ agent, words }: { agent: AgentInfo; words: string }) {
 }
 
 // Tier 2 costs 3 to 7 % of packet-bound work while it is on, so that a person decides.
-export function Tier2Button({ agent }: { agent: AgentInfo }) {
+export function Tier2Button({ agent, named }: { agent: AgentInfo; named?: boolean }) {
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState('');
   if (!agent.status || !agent.connected) return null;
@@ -123,6 +123,7 @@ export function Tier2Button({ agent }: { agent: AgentInfo }) {
         title="UDP bytes, DNS answers, HTTP, gRPC and TLS names; costs 3 to 7 % of packet-bound work"
       >
         {on ? 'Turn protocols off' : 'Turn protocols on'}
+        {named && ` for ${agent.hostname}`}
       </Button>
       {problem && <Note role="alert">{problem}</Note>}
     </>
@@ -177,10 +178,11 @@ const Card = styled.div`
   background: var(--background);
   font-size: 12px;
   display: grid;
+  grid-template-columns: minmax(0, 1fr);
   gap: 8px;
   dl {
     display: grid;
-    grid-template-columns: auto 1fr;
+    grid-template-columns: auto minmax(0, 1fr);
     gap: 2px 10px;
   }
   dt {
@@ -220,6 +222,7 @@ const Ladder = styled.ul`
     width: 100%;
     font-size: 11px;
     color: var(--text-3);
+    overflow-wrap: anywhere;
   }
   li[data-available='true'] p {
     display: none;

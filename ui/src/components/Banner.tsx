@@ -28,6 +28,9 @@ export function Banner() {
   );
 }
 
+// More agents than these are switched one by one in the list on the left.
+const TIER2_BUTTONS_MAX = 6;
+
 function key({ agent_id: agent, gap, message }: Incomplete): string {
   return `${agent}|${gap?.kind}|${gap?.what}|${gap?.cgroup_id}|${message}`;
 }
@@ -41,7 +44,7 @@ function Gaps({ gaps }: { gaps: readonly Incomplete[] }) {
       <ul>
         {shown.map((one) => (
           <li key={key(one)}>
-            <b>{one.hostname || one.agent_id}</b> {text(one)}
+            {!names(one) && <b>{one.hostname || one.agent_id}</b>} {text(one)}
             <When item={one} />
           </li>
         ))}
@@ -57,6 +60,22 @@ function Gaps({ gaps }: { gaps: readonly Incomplete[] }) {
 
 function text({ message, gap }: Incomplete): string {
   return message || gap?.detail || `does not report: ${gap?.what ?? 'unknown'}`;
+}
+
+// The sentences of the aggregator mostly name the host themselves.
+function names(item: Incomplete): boolean {
+  return item.hostname !== '' && text(item).includes(item.hostname);
+}
+
+// The same sentence once for all hosts that it holds for.
+function merged(items: readonly Incomplete[]): { words: string; hosts: string[] }[] {
+  const found = new Map<string, string[]>();
+  for (const item of items) {
+    const hosts = found.get(text(item)) ?? [];
+    if (!names(item)) hosts.push(item.hostname || item.agent_id);
+    found.set(text(item), hosts);
+  }
+  return [...found].map(([words, hosts]) => ({ words, hosts }));
 }
 
 function When({ item: { gap, message } }: { item: Incomplete }) {
@@ -81,16 +100,18 @@ function Hints({ hints }: { hints: readonly Incomplete[] }) {
       <InfoIcon size={14} />
       {open ? (
         <ul>
-          {hints.map((one) => (
-            <li key={key(one)}>
-              <b>{one.hostname || one.agent_id}</b> {text(one)}
+          {merged(hints).map(({ words, hosts }) => (
+            <li key={words}>
+              {hosts.length > 0 && <b>{hosts.join(', ')}</b>} {words}
             </li>
           ))}
-          {withTier2Off.map((agent) => (
-            <li key={agent.agent_id}>
-              <b>{agent.hostname}</b> <Tier2Button agent={agent} />
-            </li>
-          ))}
+          {withTier2Off.length > 0 && (
+            <Buttons>
+              {withTier2Off.slice(0, TIER2_BUTTONS_MAX).map((agent) => (
+                <Tier2Button key={agent.agent_id} agent={agent} named />
+              ))}
+            </Buttons>
+          )}
         </ul>
       ) : (
         <p>
@@ -131,6 +152,13 @@ const Strip = styled.div`
     font-weight: 600;
     margin-right: 4px;
   }
+`;
+
+const Buttons = styled.li`
+  display: flex;
+  flex-wrap: wrap;
+  gap: 6px;
+  padding: 4px 0;
 `;
 
 const Warning = styled(Strip)`

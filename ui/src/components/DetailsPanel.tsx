@@ -28,7 +28,10 @@ function Details({ view, id }: { view: string; id: string }) {
   const node = topology.nodes.get(id) ?? details?.node ?? null;
 
   // Reading starts at the top of another node's details.
-  useEffect(() => panel.current?.scrollTo(0, 0), [id]);
+  useEffect(() => {
+    // Newer browsers return a promise here, which React would take for a clean-up.
+    void panel.current?.scrollTo(0, 0);
+  }, [id]);
 
   return (
     <Panel ref={panel} aria-label={node ? `Details of ${node.label}` : 'Details'} data-testid="details">

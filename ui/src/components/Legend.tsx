@@ -6,14 +6,13 @@ import { usePage } from '../store/page';
 import { ShapeIcon } from './icons';
 import { useTopology } from './useTopology';
 
-const NAMES: Record<Shape, string> = {
-  [Shape.Circle]: 'Process',
-  [Shape.Hexagon]: 'Container',
-  [Shape.Square]: 'Host',
-  [Shape.Diamond]: 'Remote',
-  [Shape.Cylinder]: 'Data store',
-  [Shape.Pill]: 'Queue',
-  [Shape.Cloud]: 'Internet',
+const ROLES: Partial<Record<Shape, string>> = { [Shape.Cylinder]: 'Data store', [Shape.Pill]: 'Queue' };
+const KINDS: Record<string, string> = {
+  process: 'Process',
+  container: 'Container',
+  host: 'Host',
+  uncontained: 'No container',
+  internet: 'Internet',
 };
 
 // Only the shapes that the view has.
@@ -22,17 +21,20 @@ export function Legend() {
   const { nodes, edges } = useTopology(2_000);
   const present = useMemo(() => {
     const role = roles(edges.values());
-    const shapes = new Set<Shape>();
-    for (const node of nodes.values()) shapes.add(shapeOf(node, role));
-    return [...shapes].sort((a, b) => a - b);
+    const shapes = new Map<string, Shape>();
+    for (const node of nodes.values()) {
+      const shape = shapeOf(node, role);
+      shapes.set(ROLES[shape] ?? KINDS[node.kind] ?? 'Remote', shape);
+    }
+    return [...shapes].sort(([, a], [, b]) => a - b);
   }, [nodes, edges]);
   if (mode !== 'graph' || present.length === 0) return null;
   return (
     <List aria-label="Shapes">
-      {present.map((shape) => (
-        <li key={shape}>
+      {present.map(([name, shape]) => (
+        <li key={name}>
           <ShapeIcon shape={shape} />
-          {NAMES[shape]}
+          {name}
         </li>
       ))}
     </List>

@@ -1,7 +1,7 @@
 // Labels by nodes, as many as fit without touching: a coarse grid of the screen says what is taken.
 
 import { shortened } from '../lib/format';
-import { HealthCode, NodeFlag } from '../scene/scene';
+import { HealthCode, NodeFlag, Shape } from '../scene/scene';
 import { fonts } from '../theme/tokens';
 import { isVisible, screenRadius, toScreenX, toScreenY } from './geometry';
 import { Occupied, type Box } from './occupied';
@@ -91,7 +91,9 @@ function paintLabel(ctx: CanvasRenderingContext2D, frame: Frame, label: Label, o
   const text = shortened(scene.labels[node]!, TEXT_MAX);
   ctx.font = `${bold ? 600 : 450} 11px ${fonts.text}`;
   const half = ctx.measureText(text).width / 2;
-  const value = viewport.k >= VALUE_FROM_ZOOM || selected ? scene.values[node]! : '';
+  // Two clouds stand for the two directions; only their second line tells them apart.
+  const detailed = viewport.k >= VALUE_FROM_ZOOM || selected || scene.shape[node] === Shape.Cloud;
+  const value = detailed ? shortened(scene.values[node]!, TEXT_MAX) : '';
   const height = value ? LINE_PX + 13 : LINE_PX;
   const below = y + r + GAP_PX;
   const above = y - r - GAP_PX - height;

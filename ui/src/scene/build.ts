@@ -78,7 +78,7 @@ export function buildScene(topology: Topology, chosen: FillMetric, placement: Lo
       (throttled.has(containerId(node)) ? NodeFlag.Throttled : 0);
     const { fill, text } = level(node, chosen, largest);
     arrays.fill[i] = fill;
-    values[i] = hasEnded(node) ? node.state : text;
+    values[i] = node.pseudo ? node.label_minor : hasEnded(node) ? node.state : text;
     join(grouped, node, i);
   });
 
@@ -115,8 +115,8 @@ function containerId(node: TopologyNode): string {
 
 // Hubs stand out; a host is as large as its size in children tells.
 function radiusOf(node: TopologyNode, degree: number): number {
-  const base = { host: 20, internet: 20, process: 10, address: 9 }[node.kind] ?? 12;
-  return base + Math.min(8, 1.6 * Math.log2(1 + degree)) + Math.min(6, Math.log2(1 + node.children));
+  const base = { host: 17, internet: 17, process: 8, address: 8 }[node.kind] ?? 10;
+  return base + Math.min(5, 1.1 * Math.log2(1 + degree)) + Math.min(3, 0.7 * Math.log2(1 + node.children));
 }
 
 function boundsOf(

@@ -30,10 +30,11 @@ export function finishGroup(
     points[2 * i] = nodes.x[node]!;
     points[2 * i + 1] = nodes.y[node]!;
     largest = Math.max(largest, nodes.radius[node]!);
+    // What has ended no longer makes its group sick.
+    if ((nodes.flags[node]! & NodeFlag.Ended) !== 0) return;
     const code = nodes.health[node] as HealthCode;
     if (code === HealthCode.Critical) critical += 1;
-    // What has ended no longer makes its group sick.
-    if ((nodes.flags[node]! & NodeFlag.Ended) === 0 && SEVERITY[code] > SEVERITY[health]) health = code;
+    if (SEVERITY[code] > SEVERITY[health]) health = code;
   });
   const hull = convexHull(points);
   const centre = middle(hull);

@@ -39,7 +39,9 @@ export function level(node: TopologyNode, chosen: FillMetric, largest: number): 
   // Without a limit, full is what the hungriest of the view uses; at least one core.
   const full = metric.max > 0 ? metric.max : Math.max(largest, 1);
   const suffix = chosen === 'cpu' ? ' cpu' : '';
-  return { fill: clamp(value / full), text: joined(quantity(value, metric.unit)) + suffix };
+  const share = clamp(value / full);
+  // Most of what shares a machine uses a few percent of it; the root keeps that visible.
+  return { fill: node.kind === 'host' ? share : Math.sqrt(share), text: joined(quantity(value, metric.unit)) + suffix };
 }
 
 function clamp(value: number): number {

@@ -3,7 +3,7 @@
 
 import type { TopologyNode } from '../api/types';
 
-const SPACING = 64;
+const SPACING = 54;
 const GROUP_GAP = 70;
 const GOLDEN_ANGLE = Math.PI * (3 - Math.sqrt(5));
 

@@ -38,13 +38,3 @@ export function shapeOf(node: TopologyNode, role: Map<string, Shape>): Shape {
   const fixed = node.kind === 'host' || node.kind === 'internet' || node.kind === 'uncontained';
   return (fixed ? undefined : role.get(node.id)) ?? shapeOfKind(node.kind);
 }
-
-export const shapeNames: Record<Shape, string> = {
-  [Shape.Circle]: 'Process',
-  [Shape.Hexagon]: 'Container',
-  [Shape.Square]: 'Host',
-  [Shape.Diamond]: 'Remote service',
-  [Shape.Cylinder]: 'Data store',
-  [Shape.Pill]: 'Queue',
-  [Shape.Cloud]: 'Internet',
-};

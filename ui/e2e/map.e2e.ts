@@ -1,0 +1,133 @@
+// The page against a running aggregator: MESOSCOPE_URL says where, MESOSCOPE_SCREENSHOT (a path that
+// ends in .png) where to leave a picture, CHROMIUM which browser.
+
+import { chromium, type Browser, type Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const address = process.env.MESOSCOPE_URL ?? 'http://127.0.0.1:4040';
+const screenshot = process.env.MESOSCOPE_SCREENSHOT;
+const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
+const VIEWS = ['Processes', 'Containers', 'Hosts'] as const;
+
+let browser: Browser;
+let page: Page;
+const problems: string[] = [];
+const foreign: string[] = [];
+
+// How many nodes the map says it shows, by the table's row count.
+async function rows(): Promise<number> {
+  await page.getByRole('radio', { name: 'Table' }).click();
+  const label = await page.getByTestId('table').getAttribute('aria-rowcount');
+  return Number(label) - 1;
+}
+
+async function untilRows(): Promise<number> {
+  await expect.poll(rows, { timeout: 20_000, interval: 250 }).toBeGreaterThan(0);
+  return rows();
+}
+
+beforeAll(async () => {
+  browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
+  page = await browser.newPage({ viewport: { width: 1600, height: 900 }, colorScheme: 'dark' });
+  page.on('pageerror', (error) => problems.push(error.message));
+  page.on('console', (message) => message.type() === 'error' && problems.push(message.text()));
+  page.on('request', (request) => {
+    if (new URL(request.url()).host !== new URL(address).host) foreign.push(request.url());
+  });
+  await page.goto(address);
+});
+
+afterAll(async () => {
+  await browser?.close();
+});
+
+describe('the page', () => {
+  it('is live', async () => {
+    await page.getByRole('status', { name: 'Live' }).waitFor({ timeout: 20_000 });
+  });
+
+  it('has something in every view', async () => {
+    for (const view of VIEWS) {
+      await page.getByRole('navigation').getByRole('button', { name: view }).click();
+      // A machine may run no container; the other two are never empty.
+      if (view !== 'Containers') expect(await untilRows()).toBeGreaterThan(0);
+    }
+  });
+
+  it('opens the details of a node in the table and closes them by Escape', async () => {
+    await page.getByRole('navigation').getByRole('button', { name: 'Processes' }).click();
+    await untilRows();
+    await page.getByTestId('table').getByRole('row').nth(1).click();
+    const details = page.getByTestId('details');
+    await details.getByRole('heading', { level: 1 }).waitFor();
+    await details.getByRole('term').first().waitFor({ timeout: 10_000 });
+    await page.keyboard.press('Escape');
+    await details.waitFor({ state: 'detached' });
+  });
+
+  it('finds by the search and marks how many', async () => {
+    const all = await untilRows();
+    const name = await page.getByTestId('table').locator('strong').first().textContent();
+    await page.keyboard.press('/');
+    await page.keyboard.type(name!);
+    await expect.poll(rows).toBeLessThanOrEqual(all);
+    expect(await rows()).toBeGreaterThan(0);
+    await page.keyboard.press('Escape');
+    await page.keyboard.press('Escape');
+  });
+
+  it('walks over the map by keyboard and opens a node there', async () => {
+    await page.getByRole('radio', { name: 'Graph' }).click();
+    await page.getByTestId('map').focus();
+    // The map may still be gathering its first picture.
+    await expect
+      .poll(
+        async () => {
+          await page.keyboard.press('Tab');
+          return page.locator('#map-focus').textContent();
+        },
+        { timeout: 10_000 },
+      )
+      .not.toBe('');
+    await page.keyboard.press('Enter');
+    await page.getByTestId('details').getByRole('heading', { level: 1 }).waitFor();
+  });
+
+  it('opens the node that is clicked on the map', async () => {
+    await page.keyboard.press('Escape');
+    const map = page.getByTestId('map');
+    await page.getByRole('button', { name: 'Show everything' }).click();
+    await page.waitForTimeout(600);
+    const box = (await map.boundingBox())!;
+    const cursor = () => map.evaluate((element) => element.style.cursor);
+    // Where nodes are is on the canvas only: look for the place where the pointer becomes a hand.
+    const found = await (async () => {
+      for (let y = 20; y < box.height - 120; y += 14) {
+        for (let x = 20; x < box.width - 20; x += 14) {
+          await page.mouse.move(box.x + x, box.y + y);
+          if ((await cursor()) === 'pointer') return { x: box.x + x, y: box.y + y };
+        }
+      }
+      return null;
+    })();
+    expect(found).not.toBeNull();
+    await page.mouse.click(found!.x, found!.y);
+    await page.getByTestId('details').getByRole('heading', { level: 1 }).waitFor();
+  });
+
+  it('draws in both themes', async () => {
+    await page.waitForTimeout(1_000);
+    const dark = await page.screenshot();
+    if (screenshot) await page.screenshot({ path: screenshot });
+    await page.getByRole('button', { name: 'Change to the light theme' }).click();
+    await page.waitForTimeout(500);
+    const light = await page.screenshot();
+    if (screenshot) await page.screenshot({ path: screenshot.replace(/\.png$/, '-light.png') });
+    expect(dark.equals(light)).toBe(false);
+  });
+
+  it('asked nobody but the aggregator, and nothing went wrong', () => {
+    expect(foreign).toEqual([]);
+    expect(problems).toEqual([]);
+  });
+});
