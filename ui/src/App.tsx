@@ -33,7 +33,7 @@ export function App() {
   );
 }
 
-// Escape closes the details, wherever the focus is.
+// Escape closes the details, then lifts the filter, then the search, wherever the focus is.
 function useEscape() {
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
@@ -41,6 +41,7 @@ function useEscape() {
       const page = usePage.getState();
       if (page.selected) page.select(null);
       else if (page.health) page.setHealth(null);
+      else if (page.search) page.setSearch('');
     };
     addEventListener('keydown', onKey);
     return () => removeEventListener('keydown', onKey);

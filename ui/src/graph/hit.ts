@@ -1,7 +1,7 @@
 // Which node is under the pointer, and which lies next in a direction.
 
 import { quadtree, type Quadtree } from 'd3-quadtree';
-import { screenRadius } from '../render/geometry';
+import { radiusScale, screenRadius } from '../render/geometry';
 import type { Viewport } from '../render/renderer';
 import type { Scene } from '../scene/scene';
 
@@ -24,7 +24,7 @@ export class HitTest {
     const { k } = viewport;
     const wx = (sx - viewport.x) / k;
     const wy = (sy - viewport.y) / k;
-    const reach = Math.max(this.largest * 1.2, TOLERANCE_PX / k + this.largest);
+    const reach = (this.largest * radiusScale(k) + TOLERANCE_PX) / k;
     const node = this.tree.find(wx, wy, reach);
     if (node === undefined) return -1;
     const distance = Math.hypot(this.scene.x[node]! - wx, this.scene.y[node]! - wy) * k;

@@ -7,7 +7,7 @@ import { healthColor } from './color';
 import type { Frame } from './renderer';
 
 // Nodes smaller than this have no room for one.
-export const BADGE_FROM_RADIUS_PX = 6;
+export const BADGE_FROM_RADIUS_PX = 4.2;
 
 // At the upper right of a node with this centre and radius.
 export function paintNodeBadge(
@@ -20,7 +20,7 @@ export function paintNodeBadge(
 ): void {
   const x = centreX + r * 0.72;
   const y = centreY - r * 0.72;
-  const size = Math.min(8, 4.5 + r * 0.18);
+  const size = Math.min(8, 3.2 + r * 0.28);
   const flags = scene.flags[node]!;
   if ((flags & NodeFlag.Throttled) !== 0) throttleBadge(ctx, palette, x, y, size);
   else if ((flags & NodeFlag.Ended) === 0) healthBadge(ctx, palette, scene.health[node]!, x, y, size);

@@ -3,13 +3,15 @@
 import type { Scene } from '../scene/scene';
 import type { Viewport } from './renderer';
 
-// Above this zoom nodes grow slower than the space between them, so that zooming opens room.
-const FULL_GROWTH_UP_TO = 1.1;
+// Nodes grow slower than the space between them, so that zooming in opens room and zooming out keeps
+// them in sight.
+const TURN = 1.1;
+const GROWTH_BELOW = 0.82;
 const GROWTH_ABOVE = 0.55;
 const RADIUS_MIN_PX = 1.6;
 
 export function radiusScale(k: number): number {
-  return k <= FULL_GROWTH_UP_TO ? k : FULL_GROWTH_UP_TO * (k / FULL_GROWTH_UP_TO) ** GROWTH_ABOVE;
+  return TURN * (k / TURN) ** (k <= TURN ? GROWTH_BELOW : GROWTH_ABOVE);
 }
 
 export function screenRadius(scene: Scene, node: number, k: number): number {

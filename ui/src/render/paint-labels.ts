@@ -43,7 +43,7 @@ export function paintLabels(
     const y = toScreenY(viewport, scene.y[node]!);
     // Labels may touch the rim of a node, not its middle.
     const core = r * 0.7;
-    if (r > 4) occupied.take({ left: x - core, right: x + core, top: y - core, bottom: y + core });
+    if (r > 4 && !isDimmed(frame, node)) occupied.take({ left: x - core, right: x + core, top: y - core, bottom: y + core });
     const rank = rankOf(frame, node, r, neighbours);
     if (rank > 0) labels.push({ node, rank, x, y, r });
   }
