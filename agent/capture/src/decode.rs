@@ -309,3 +309,6 @@ fn arguments(bytes: &[u8]) -> Vec<String> {
         .map(|argument| String::from_utf8_lossy(argument).into_owned())
         .collect()
 }
+
+#[cfg(test)]
+mod tests;
