@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -31,13 +32,12 @@ pub(crate) fn in_network_namespace<T: Send>(
     })
 }
 
-/// Whether `link` is the network namespace that we are in.
-pub(crate) fn is_own(link: &Path) -> bool {
-    match (
-        std::fs::read_link(link),
-        std::fs::read_link("/proc/self/ns/net"),
-    ) {
-        (Ok(theirs), Ok(ours)) => theirs == ours,
-        _ => true,
-    }
+/// Whether `link` is the network namespace that this thread is in.
+///
+/// # Errors
+/// When the link cannot be followed (CAP_SYS_PTRACE for another user's process).
+pub(crate) fn is_own(link: &Path) -> io::Result<bool> {
+    let theirs = std::fs::metadata(link)?;
+    let own = std::fs::metadata("/proc/thread-self/ns/net")?;
+    Ok((theirs.dev(), theirs.ino()) == (own.dev(), own.ino()))
 }

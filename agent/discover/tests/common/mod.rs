@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub mod namespace;
+
 use std::process::{Command, Output, Stdio};
 use std::sync::Once;
 use std::time::Duration;
