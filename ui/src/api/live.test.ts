@@ -123,9 +123,9 @@ describe('LiveLink', () => {
     const { problems, diffs } = following();
     FakeSocket.all[0]!.opened();
     FakeSocket.all[0]!.says('{');
-    FakeSocket.all[0]!.says({ error: 'no such view' });
+    FakeSocket.all[0]!.says({ error: 'no such view', hint: 'hosts' });
     FakeSocket.all[0]!.says(diff({ reset: true, sequence: 1 }));
-    expect(problems).toEqual(['The aggregator sent something that is not JSON.', 'no such view']);
+    expect(problems).toEqual(['The aggregator sent something that is not JSON.', 'No such view: hosts']);
     expect(diffs).toEqual([1]);
   });
 

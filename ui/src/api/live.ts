@@ -1,6 +1,7 @@
 // The WebSocket of the live view: connects, reconnects with backoff, and subscribes again when a
 // message was missed. Knows nothing of React or of the page's state.
 
+import { errorText } from './rest';
 import type { TopologyDiff, View, ViewOptions } from './types';
 
 export type LinkState =
@@ -119,15 +120,16 @@ export class LiveLink {
 
   private receive(data: unknown): void {
     if (typeof data !== 'string') return;
-    let message: Partial<TopologyDiff> & { error?: unknown };
+    let message: Partial<TopologyDiff>;
     try {
       message = JSON.parse(data) as typeof message;
     } catch {
       this.callbacks.onProblem('The aggregator sent something that is not JSON.');
       return;
     }
-    if (typeof message.error === 'string') {
-      this.callbacks.onProblem(message.error);
+    const error = errorText(message);
+    if (error !== null) {
+      this.callbacks.onProblem(error);
       return;
     }
     // Answers to an earlier subscription may still be on their way.

@@ -28,16 +28,33 @@ async function call<T>(path: string, init: RequestInit = {}): Promise<T> {
   return (text ? JSON.parse(text) : undefined) as T;
 }
 
-// Errors come as plain text or as {"error": "..."} / {"message": "..."}.
 function describe(text: string): string {
-  if (!text.startsWith('{')) return text.slice(0, 300);
   try {
-    const body = JSON.parse(text) as { error?: unknown; message?: unknown };
-    const said = body.error ?? body.message;
-    return typeof said === 'string' ? said : '';
+    return errorText(JSON.parse(text)) ?? '';
   } catch {
-    return '';
+    return text.slice(0, 300);
   }
+}
+
+// The aggregator's errors are {"error": "...", "hint": "..."}; null for anything else.
+export function errorText(body: unknown): string | null {
+  if (typeof body !== 'object' || body === null) return null;
+  const { error, hint } = body as { error?: unknown; hint?: unknown };
+  if (typeof error !== 'string') return null;
+  const sentence = error.charAt(0).toUpperCase() + error.slice(1);
+  return typeof hint === 'string' && hint ? `${sentence}: ${hint}` : sentence;
+}
+
+// How the aggregator is set up.
+export interface Status {
+  version: string;
+  tls: boolean;
+  authentication: boolean;
+  insecure_listen: boolean;
+}
+
+export function aggregatorStatus(signal: AbortSignal): Promise<Status> {
+  return call('/api/v1/status', { signal });
 }
 
 export function nodeDetails(

@@ -12,6 +12,7 @@ import { CloseIcon, HealthIcon, InfoIcon } from './icons';
 export function Banner() {
   const incomplete = useLive((live) => live.topology.incomplete);
   const problem = useLive((live) => live.problem);
+  const insecure = useLive((live) => live.status?.insecure_listen ?? false);
   const gaps = incomplete.filter(({ gap }) => gap?.kind !== GapKind.Capability);
   const hints = incomplete.filter(({ gap }) => gap?.kind === GapKind.Capability);
   return (
@@ -20,6 +21,15 @@ export function Banner() {
         <Warning role="alert">
           <HealthIcon health="critical" />
           <p>{problem}</p>
+        </Warning>
+      )}
+      {insecure && (
+        <Warning role="status">
+          <HealthIcon health="warning" />
+          <p>
+            This aggregator listens beyond this machine without authentication (--insecure-listen): everybody who
+            reaches it sees this map.
+          </p>
         </Warning>
       )}
       {gaps.length > 0 && <Gaps gaps={gaps} />}

@@ -2,7 +2,7 @@
 
 import { create } from 'zustand';
 import { LiveLink, type LinkState } from '../api/live';
-import { listAgents } from '../api/rest';
+import { aggregatorStatus, listAgents, type Status } from '../api/rest';
 import type { AgentInfo } from '../api/types';
 import { MetricHistory } from './history';
 import { usePage, viewOptions } from './page';
@@ -14,6 +14,7 @@ export interface LiveState {
   problem: string;
   agents: AgentInfo[];
   agentsProblem: string;
+  status: Status | null;
 }
 
 const AGENTS_EVERY_MS = 5_000;
@@ -24,6 +25,7 @@ export const useLive = create<LiveState>()(() => ({
   problem: '',
   agents: [],
   agentsProblem: '',
+  status: null,
 }));
 
 export const history = new MetricHistory();
@@ -66,6 +68,11 @@ export function follow(): () => void {
 
   const abort = new AbortController();
   void refreshAgents(abort.signal);
+  // Only for a remark on the page; an older aggregator may not have it.
+  aggregatorStatus(abort.signal).then(
+    (status) => useLive.setState({ status }),
+    () => undefined,
+  );
   const agentsTimer = setInterval(() => void refreshAgents(abort.signal), AGENTS_EVERY_MS);
   const sampleTimer = setInterval(() => {
     history.sample(useLive.getState().topology.nodes, performance.now());
