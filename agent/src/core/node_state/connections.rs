@@ -1,0 +1,434 @@
+//! Local ends of connections by socket cookie. Ended ones are kept for a while, so that the
+//! repeated records of one socket's end are told once.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use mesoscope_capture::{MonoNs, ProcessId, Protocol};
+use mesoscope_proto::v1::{self, ConnectionState, Direction};
+use rustc_hash::FxHashMap;
+
+use super::nat::Translation;
+use super::owner::OwnerSource;
+use super::pending::{self, Slot};
+use super::state::{NodeState, key};
+use crate::core::ports;
+
+/// Highest bit: a number of the agent's, not a socket cookie.
+pub(super) const OWN_NUMBER: u64 = 1 << 63;
+
+/// Live counters are told again when they grew by this much or by a part of the total ...
+const COUNTERS_GREW_BYTES: u64 = 16 * 1024;
+/// ... or at all, after this time.
+const COUNTERS_STALE_NS: u64 = 5_000_000_000;
+
+/// Where a connection's ends are: found again when conntrack tells of the flow.
+pub(super) type Ends = (Protocol, SocketAddr, SocketAddr);
+
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) protocol: Protocol,
+    pub(super) direction: Direction,
+    pub(super) state: ConnectionState,
+    pub(super) local: Option<SocketAddr>,
+    pub(super) remote: Option<SocketAddr>,
+    pub(super) translation: Option<Box<Translation>>,
+    pub(super) network_namespace: u64,
+    pub(super) process: Option<ProcessId>,
+    pub(super) owner: OwnerSource,
+    pub(super) cgroup_id: u64,
+    pub(super) container: Option<Arc<str>>,
+    pub(super) bytes_sent: u64,
+    pub(super) bytes_received: u64,
+    pub(super) rtt_us: u32,
+    pub(super) retransmits: u32,
+    pub(super) opened_unix_ns: u64,
+    pub(super) closed_unix_ns: u64,
+    pub(super) error: u32,
+    pub(super) application: &'static str,
+    pub(super) application_seen: bool,
+    pub(super) server_name: Box<str>,
+    pub(super) adopted: bool,
+    /// Both ends agreed, as far as was seen.
+    pub(super) established: bool,
+    /// This end sent a reset; told once the socket is gone.
+    pub(super) reset_sent: bool,
+    /// Nothing is told of it yet: its end alone will tell.
+    pub(super) silent: bool,
+    /// The socket is gone for certain: counters are final.
+    pub(super) destroyed: bool,
+    /// A flow without a socket of its own that a pass could show.
+    pub(super) flow: bool,
+    /// On the list of those that wait for their listener.
+    pub(super) unowned: bool,
+    pub(super) opened: MonoNs,
+    pub(super) ended: Option<MonoNs>,
+    /// Number of the last pass over the sockets that had it.
+    pub(super) seen_in: u32,
+    /// First pass that did not have it any more.
+    pub(super) missing_since: Option<MonoNs>,
+    told_bytes: u64,
+    told: MonoNs,
+    slot: Slot,
+}
+
+#[derive(Default)]
+pub(super) struct Connections {
+    pub(super) by_key: FxHashMap<u64, Connection>,
+    /// Sockets that were connected again: cookie to the key of their present connection.
+    aliases: FxHashMap<u64, u64>,
+    by_ends: FxHashMap<Ends, u64>,
+    ended: VecDeque<(MonoNs, u64)>,
+    /// Without an owner: tried again when listeners become known.
+    pub(super) unowned: VecDeque<u64>,
+    own_numbers: u64,
+    /// Passes over the sockets so far.
+    pub(super) passes: u32,
+}
+
+impl Connections {
+    pub(super) fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
+    pub(super) fn ended_len(&self) -> usize {
+        self.ended.len()
+    }
+
+    pub(super) fn unowned_len(&self) -> usize {
+        self.unowned.len()
+    }
+
+    /// The key of a socket's present connection.
+    pub(super) fn key_of(&self, cookie: u64) -> u64 {
+        self.aliases.get(&cookie).copied().unwrap_or(cookie)
+    }
+
+    pub(super) fn own_number(&mut self) -> u64 {
+        self.own_numbers += 1;
+        OWN_NUMBER | self.own_numbers
+    }
+
+    /// A new key for the present connection of a socket that was connected before.
+    pub(super) fn renamed(&mut self, cookie: u64) -> u64 {
+        let key = self.own_number();
+        self.aliases.insert(cookie, key);
+        key
+    }
+
+    pub(super) fn by_ends(&self, ends: &Ends) -> Option<u64> {
+        self.by_ends.get(ends).copied()
+    }
+
+    pub(super) fn flushed(&mut self, key: u64) -> Option<v1::Connection> {
+        let connection = self.by_key.get_mut(&key)?;
+        connection.slot = None;
+        Some(connection.message(key))
+    }
+
+    pub(super) fn snapshot(&self, since: MonoNs, emit: &mut dyn FnMut(v1::Connection)) {
+        for (key, connection) in &self.by_key {
+            if !connection.silent && connection.ended.is_none_or(|ended| ended >= since) {
+                emit(connection.message(*key));
+            }
+        }
+    }
+}
+
+impl Connection {
+    pub(super) fn new(protocol: Protocol, opened: MonoNs) -> Self {
+        Self {
+            protocol,
+            direction: Direction::Unspecified,
+            state: ConnectionState::Open,
+            local: None,
+            remote: None,
+            translation: None,
+            network_namespace: 0,
+            process: None,
+            owner: OwnerSource::Nobody,
+            cgroup_id: 0,
+            container: None,
+            bytes_sent: 0,
+            bytes_received: 0,
+            rtt_us: 0,
+            retransmits: 0,
+            opened_unix_ns: 0,
+            closed_unix_ns: 0,
+            error: 0,
+            application: "",
+            application_seen: false,
+            server_name: Box::default(),
+            adopted: false,
+            established: false,
+            reset_sent: false,
+            silent: false,
+            destroyed: false,
+            flow: false,
+            unowned: false,
+            opened,
+            ended: None,
+            seen_in: 0,
+            missing_since: None,
+            told_bytes: 0,
+            told: opened,
+            slot: None,
+        }
+    }
+
+    /// Whether new counters are worth a message.
+    pub(super) fn counters_matter(&mut self, now: MonoNs) -> bool {
+        let bytes = self.bytes_sent.saturating_add(self.bytes_received);
+        let grew = bytes.saturating_sub(self.told_bytes);
+        let matter = grew >= COUNTERS_GREW_BYTES.max(self.told_bytes / 16)
+            || (grew > 0 && now.saturating_sub(self.told) >= COUNTERS_STALE_NS);
+        if matter {
+            self.told_bytes = bytes;
+            self.told = now;
+        }
+        matter
+    }
+
+    fn message(&self, cookie: u64) -> v1::Connection {
+        let translation = self.translation.as_deref();
+        v1::Connection {
+            cookie,
+            protocol: protocol(self.protocol).into(),
+            direction: self.direction.into(),
+            state: self.state.into(),
+            local: self.local.map(Into::into),
+            remote: self.remote.map(Into::into),
+            translated_local: translation.and_then(|t| t.local).map(Into::into),
+            translated_remote: translation.and_then(|t| t.remote).map(Into::into),
+            network_namespace: self.network_namespace,
+            process: self.process.map(key),
+            cgroup_id: self.cgroup_id,
+            container_id: self.container.as_deref().unwrap_or_default().to_owned(),
+            bytes_sent: self.bytes_sent,
+            bytes_received: self.bytes_received,
+            rtt_us: self.rtt_us,
+            retransmits: self.retransmits,
+            opened_unix_ns: self.opened_unix_ns,
+            closed_unix_ns: self.closed_unix_ns,
+            error: self.error,
+            application: self.application.to_owned(),
+            application_seen: self.application_seen,
+            server_name: self.server_name.to_string(),
+            adopted: self.adopted,
+        }
+    }
+}
+
+impl NodeState {
+    /// A local process called connect().
+    #[expect(clippy::too_many_arguments, reason = "the fields of one record")]
+    pub(super) fn connected(
+        &mut self,
+        time: MonoNs,
+        cookie: u64,
+        process: ProcessId,
+        cgroup_id: u64,
+        network_namespace: u64,
+        protocol: Protocol,
+        remote: SocketAddr,
+    ) {
+        // Name resolution asks for routes by connecting to port 0: nothing is ever sent there.
+        if cookie == 0 || remote.port() == 0 {
+            return;
+        }
+        let remote = canonical(remote);
+        self.no_listener(time, cookie);
+        let mut key = self.connections.key_of(cookie);
+        if let Some(known) = self.connections.by_key.get_mut(&key) {
+            let same = known.ended.is_none() && known.remote.is_none_or(|known| known == remote);
+            if same {
+                known.process = Some(process);
+                known.owner = OwnerSource::Connect;
+                known.direction = Direction::Outbound;
+                known.remote = Some(remote);
+                self.mark_connection(key);
+                return;
+            }
+            if known.ended.is_none() {
+                self.end(key, time, ConnectionState::Closed);
+            }
+            // The same socket again, to another place or after a failure: another connection.
+            key = self.connections.renamed(cookie);
+        }
+        let mut connection = Connection::new(protocol, time);
+        connection.direction = Direction::Outbound;
+        connection.remote = Some(remote);
+        connection.network_namespace = network_namespace;
+        connection.process = Some(process);
+        connection.owner = OwnerSource::Connect;
+        connection.cgroup_id = cgroup_id;
+        connection.opened_unix_ns = self.clock.unix_ns(time);
+        self.insert_connection(key, connection);
+    }
+
+    /// Keeps a new connection; false when there is no room for it.
+    pub(super) fn insert_connection(&mut self, key: u64, mut connection: Connection) -> bool {
+        if self.connections.by_key.len() >= self.limits.connections {
+            self.expire_connections();
+            if self.connections.by_key.len() >= self.limits.connections {
+                self.counters.over_limit += 1;
+                return false;
+            }
+        }
+        connection.container = self.connection_container(&connection);
+        let remote = connection.remote;
+        let silent = connection.silent;
+        self.connections.by_key.insert(key, connection);
+        self.ends_known(key);
+        if let Some(remote) = remote {
+            self.address_seen(remote);
+        }
+        if !silent {
+            self.mark_connection(key);
+        }
+        true
+    }
+
+    /// After the local or remote end of a connection became known.
+    pub(super) fn ends_known(&mut self, key: u64) {
+        let Some(connection) = self.connections.by_key.get_mut(&key) else { return };
+        if let Some(remote) = connection.remote
+            && connection.application.is_empty()
+        {
+            let server = match (connection.direction, connection.local) {
+                (Direction::Inbound, Some(local)) => local,
+                _ => remote,
+            };
+            connection.application = ports::application(connection.protocol, server.port()).unwrap_or_default();
+        }
+        if let (Some(local), Some(remote)) = (connection.local, connection.remote) {
+            let ends = (connection.protocol, local, remote);
+            connection.translation = self.nat.translation(&ends).map(Box::new);
+            self.connections.by_ends.insert(ends, key);
+        }
+    }
+
+    pub(super) fn connection_container(&self, connection: &Connection) -> Option<Arc<str>> {
+        self.container_of(connection.cgroup_id).or_else(|| {
+            let process = self.processes.get(connection.process?)?;
+            process.container.clone()
+        })
+    }
+
+    /// Ends a connection, once.
+    pub(super) fn end(&mut self, key: u64, time: MonoNs, state: ConnectionState) {
+        let closed_unix_ns = self.clock.unix_ns(time);
+        let Some(connection) = self.connections.by_key.get_mut(&key) else { return };
+        connection.state = state;
+        connection.silent = false;
+        if connection.ended.is_none() {
+            connection.ended = Some(time);
+            connection.closed_unix_ns = closed_unix_ns;
+            self.connections.ended.push_back((time, key));
+        }
+        self.mark_connection(key);
+    }
+
+    /// Takes an inferred end back: the socket is there after all.
+    pub(super) fn revive(&mut self, key: u64) {
+        if let Some(connection) = self.connections.by_key.get_mut(&key) {
+            connection.ended = None;
+            connection.closed_unix_ns = 0;
+            connection.state = ConnectionState::Open;
+            self.connections.ended.retain(|(_, ended)| *ended != key);
+            self.mark_connection(key);
+        }
+    }
+
+    pub(super) fn expire_connections(&mut self) {
+        // Ends that wait for their socket's last record would count twice if they were forgotten:
+        // they stay for as long as the bound allows.
+        let mut waiting = Vec::new();
+        while let Some((time, key)) = self.connections.ended.front().copied() {
+            let over = self.connections.ended.len() + waiting.len() > self.limits.connections_ended;
+            let expired = time.saturating_add(self.limits.tombstone_ns) <= self.now;
+            if !expired && !over {
+                break;
+            }
+            self.connections.ended.pop_front();
+            let last_record_missing = self
+                .connections
+                .by_key
+                .get(&key)
+                .is_some_and(|c| c.protocol == Protocol::Tcp && !c.destroyed && c.error != 0);
+            if last_record_missing && !over {
+                waiting.push((time, key));
+                continue;
+            }
+            self.forget_connection(key);
+        }
+        for item in waiting.into_iter().rev() {
+            self.connections.ended.push_front(item);
+        }
+    }
+
+    fn forget_connection(&mut self, key: u64) {
+        let Some(mut connection) = self.connections.by_key.remove(&key) else { return };
+        if connection.slot.is_some() {
+            let message = connection.message(key);
+            pending::freeze(&mut self.pending.connections, &mut connection.slot, message);
+        }
+        if let (Some(local), Some(remote)) = (connection.local, connection.remote) {
+            let ends = (connection.protocol, local, remote);
+            if self.connections.by_ends.get(&ends) == Some(&key) {
+                self.connections.by_ends.remove(&ends);
+            }
+        }
+        if key & OWN_NUMBER != 0 {
+            self.connections.aliases.retain(|_, alias| *alias != key);
+        }
+    }
+
+    /// Tells of it at the next flush.
+    pub(super) fn mark_connection(&mut self, key: u64) {
+        if let Some(connection) = self.connections.by_key.get_mut(&key)
+            && !connection.silent
+        {
+            pending::mark(&mut self.pending.connections, &mut connection.slot, key);
+        }
+    }
+
+    /// Tier 2 recognised what a socket speaks.
+    pub(super) fn recognised(&mut self, cookie: u64, application: &'static str, server_name: &str) {
+        let key = self.connections.key_of(cookie);
+        if let Some(connection) = self.connections.by_key.get_mut(&key) {
+            // A stream that carries TLS or HTTP/2 is recognised again as what is inside.
+            connection.application = application;
+            connection.application_seen = true;
+            if !server_name.is_empty() {
+                connection.server_name = server_name.into();
+            }
+            self.mark_connection(key);
+        }
+    }
+
+    fn address_seen(&mut self, remote: SocketAddr) {
+        const WAITING_MAX: usize = 1_024;
+        let address = remote.ip();
+        if address.is_loopback() || address.is_unspecified() || self.new_addresses.len() >= WAITING_MAX {
+            return;
+        }
+        if self.names.contains_key(&mesoscope_proto::address::to_bytes(address)) || self.new_addresses.contains(&address) {
+            return;
+        }
+        self.new_addresses.push(address);
+    }
+}
+
+pub(super) fn protocol(protocol: Protocol) -> v1::Protocol {
+    match protocol {
+        Protocol::Tcp => v1::Protocol::Tcp,
+        Protocol::Udp => v1::Protocol::Udp,
+    }
+}
+
+/// IPv4-mapped IPv6 addresses become IPv4, as on the wire.
+pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}

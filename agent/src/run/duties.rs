@@ -1,0 +1,461 @@
+//! What the driver does again and again: drain, sample, measure itself, stay within its budget.
+
+use std::time::Duration;
+
+use mesoscope_capture::{CaptureStats, Clock, MonoNs};
+use mesoscope_proto::v1::{self, Gap, GapKind, change::Change as Kind};
+use rustix::time::{ClockId, clock_gettime};
+
+use super::driver::{Driver, Rungs};
+use super::edges;
+use super::reader::{Answer, Request};
+use super::start;
+use crate::api::metrics::Figures;
+use crate::config::Config;
+use crate::core::cadence::Cadence;
+use crate::core::governor::{Governor, Level};
+use crate::core::node_state::Limits;
+
+/// Sockets are passed over at once when an end waits for its listener, but not more often than this.
+const SOCKETS_EARLY: Duration = Duration::from_millis(250);
+/// After a loss the world is read again, but not more often than this.
+const REREAD_PAUSE: Duration = Duration::from_secs(5);
+/// Processes asked for details in one go.
+const DETAILS_AT_ONCE: usize = 64;
+const SECOND_NS: u64 = 1_000_000_000;
+
+/// What is due when, and what was measured last.
+pub(super) struct Duties {
+    sockets: Cadence,
+    processes: Cadence,
+    host_metrics: Cadence,
+    container_metrics: Cadence,
+    process_metrics: Cadence,
+    host: Cadence,
+    status: Cadence,
+    second: MonoNs,
+    governor: Governor,
+    budget: (f64, u64),
+    event_rate_cap: u32,
+    stats: CaptureStats,
+    cpu: Option<(MonoNs, Duration)>,
+    cpu_percent: f64,
+    rss_bytes: u64,
+    /// A reading of processes is under way for a loss: sockets follow it.
+    rereading: bool,
+    governor_gap: Option<Gap>,
+    told_metrics: rustc_hash::FxHashMap<u32, v1::ProcessMetrics>,
+}
+
+impl Duties {
+    pub(super) fn new(config: &Config, rungs: Rungs) -> Self {
+        // Without events the polls are all there is.
+        let processes = if rungs.processes { Duration::from_secs(60) } else { Duration::from_secs(1) };
+        let memory = config.memory_budget.as_u64();
+        Self {
+            sockets: Cadence::new(Duration::from_secs(1), 0.005),
+            processes: Cadence::new(processes, if rungs.processes { 0.002 } else { 0.02 }),
+            host_metrics: Cadence::new(Duration::from_secs(5), 0.002),
+            container_metrics: Cadence::new(Duration::from_secs(5), 0.004),
+            process_metrics: Cadence::new(Duration::from_secs(15), 0.004),
+            host: Cadence::new(Duration::from_secs(60), 0.001),
+            status: Cadence::new(Duration::from_secs(5), 0.01),
+            second: 0,
+            governor: Governor::new(config.cpu_budget, memory),
+            budget: (config.cpu_budget, memory),
+            event_rate_cap: config.event_rate_cap,
+            stats: CaptureStats::default(),
+            cpu: None,
+            cpu_percent: 0.0,
+            rss_bytes: 0,
+            rereading: false,
+            governor_gap: None,
+            told_metrics: rustc_hash::FxHashMap::default(),
+        }
+    }
+}
+
+impl Driver {
+    /// Once per tick.
+    pub(super) fn duties(&mut self) {
+        let now = Clock::now_mono_ns();
+        self.clock.refresh();
+        self.parts.state.set_clock(self.clock);
+        if now.saturating_sub(self.duties.second) >= SECOND_NS {
+            self.duties.second = now;
+            self.parts.state.tick(now);
+            self.count_losses(now);
+        }
+        self.resolve_names();
+        let details = self.parts.state.details_due(DETAILS_AT_ONCE);
+        if !details.is_empty() {
+            self.parts.reader.ask(Request::Details(details));
+        }
+        self.sample(now);
+    }
+
+    fn resolve_names(&mut self) {
+        let Some((names, _)) = &self.parts.names else { return };
+        for address in self.parts.state.take_new_addresses() {
+            names.wanted(address);
+        }
+        for (name, addresses) in self.parts.state.take_answers() {
+            names.answered(&name, &addresses);
+        }
+    }
+
+    fn count_losses(&mut self, now: MonoNs) {
+        let Some(capture) = &mut self.parts.capture else { return };
+        self.duties.stats = capture.stats();
+        let state = &mut self.parts.state;
+        let gaps = self
+            .losses
+            .counted(self.clock.unix_ns(now), &self.duties.stats, &|cgroup_id| state.container_id(cgroup_id));
+        gaps.into_iter().for_each(|gap| state.gap(gap));
+    }
+
+    fn sample(&mut self, now: MonoNs) {
+        let level = self.duties.governor.level();
+        let duties = &mut self.duties;
+        let reader = &self.parts.reader;
+        if self.losses.wants_pass() && !duties.processes.is_running() && duties.processes.since_last(now) >= REREAD_PAUSE {
+            self.losses.pass_begins();
+            duties.rereading = reader.ask(Request::Processes);
+            duties.processes.begins_early(now);
+        } else if duties.processes.begins(now, level) {
+            reader.ask(Request::Processes);
+        }
+        if duties.host.begins(now, level) {
+            reader.ask(Request::Host);
+        }
+        if duties.host_metrics.begins(now, level) {
+            reader.ask(Request::HostMetrics);
+        }
+        if duties.container_metrics.begins(now, level) {
+            let targets = self.parts.tree.targets(&self.parts.state.container_processes());
+            reader.ask(Request::ContainerMetrics(targets));
+        }
+        if level != Level::Minimal && duties.process_metrics.begins(now, level) {
+            reader.ask(Request::ProcessMetrics(self.parts.state.programs().collect()));
+        }
+        let early = self.parts.state.wants_sockets() && !duties.sockets.is_running() && duties.sockets.since_last(now) >= SOCKETS_EARLY;
+        if early {
+            duties.sockets.begins_early(now);
+        }
+        if early || duties.sockets.begins(now, level) {
+            self.pass_sockets(false);
+        }
+        if self.duties.status.begins(now, Level::Normal) {
+            self.govern(now);
+            self.tell_status();
+            self.duties.status.ended(Duration::ZERO);
+        }
+    }
+
+    /// A pass over the sockets, by the kernel's iterator or by the reader.
+    fn pass_sockets(&mut self, adopted: bool) {
+        if !self.parts.rungs.sockets {
+            self.parts.reader.ask(Request::Sockets);
+            return;
+        }
+        let Some(capture) = &mut self.parts.capture else { return };
+        let cpu = thread_cpu();
+        let found = start::all_sockets(capture, self.parts.rungs);
+        // What the pass shows as gone has its record in the ring.
+        self.drain_ring();
+        if let Some(mut found) = found {
+            found.adopted = adopted;
+            self.parts.state.sockets_found(found);
+        }
+        self.duties.sockets.ended(thread_cpu().saturating_sub(cpu));
+    }
+
+    /// The reader answered.
+    pub(super) fn answered(&mut self, answer: Answer, cost: Duration) {
+        let (duties, state) = (&mut self.duties, &mut self.parts.state);
+        match answer {
+            Answer::Processes { began, ended, processes } => {
+                duties.processes.ended(cost);
+                if let Some(processes) = processes {
+                    self.processes_read(began, ended, processes);
+                }
+            }
+            Answer::Details(found) => found.into_iter().for_each(|process| state.details(process)),
+            Answer::ProcessMetrics(metrics) => {
+                duties.process_metrics.ended(cost);
+                let changed = duties.changed(metrics);
+                state.measured(changed.into_iter().map(Kind::ProcessMetrics));
+            }
+            Answer::ContainerMetrics(metrics) => {
+                duties.container_metrics.ended(cost);
+                state.measured(metrics.into_iter().map(Kind::ContainerMetrics));
+            }
+            Answer::HostMetrics(metrics) => {
+                duties.host_metrics.ended(cost);
+                state.measured(metrics.into_iter().map(|metrics| Kind::HostMetrics(*metrics)));
+            }
+            Answer::Host(host) => {
+                duties.host.ended(cost);
+                state.set_host(*host);
+            }
+            Answer::Sockets { began, ended, sockets } => {
+                duties.sockets.ended(cost);
+                if let Some(sockets) = sockets {
+                    let found = self.parts.rungs.pass(&self.parts.paths, began, ended, sockets, false);
+                    state.sockets_found(found);
+                }
+            }
+        }
+    }
+
+    fn processes_read(&mut self, began: MonoNs, ended: MonoNs, processes: Vec<v1::Process>) {
+        // Ends that happened while it was read are in the ring: they come first.
+        self.drain_ring();
+        self.parts.state.processes_found(began, ended, processes, true);
+        if !self.parts.rungs.cgroups {
+            self.parts.state.cgroups_refreshed(ended);
+        }
+        if std::mem::take(&mut self.duties.rereading) {
+            self.parts.state.cgroups_refreshed(ended);
+            self.pass_sockets(true);
+            let now = Clock::now_mono_ns();
+            self.count_losses(now);
+            for gap in self.losses.pass_done(self.clock.unix_ns(now)) {
+                self.parts.state.gap(gap);
+            }
+        }
+    }
+
+    /// Measures the agent and keeps it within its budget.
+    fn govern(&mut self, now: MonoNs) {
+        let cpu = process_cpu() + self.bpf_time();
+        if let Some((then, before)) = self.duties.cpu {
+            let wall = Duration::from_nanos(now.saturating_sub(then)).as_secs_f64().max(0.001);
+            self.duties.cpu_percent = 100.0 * cpu.saturating_sub(before).as_secs_f64() / wall;
+        }
+        self.duties.cpu = Some((now, cpu));
+        self.duties.rss_bytes = resident_bytes();
+        let Some(level) = self.duties.governor.sample(self.duties.cpu_percent, self.duties.rss_bytes) else {
+            return;
+        };
+        tracing::warn!(
+            level = level.name(),
+            cpu_percent = self.duties.cpu_percent,
+            rss_bytes = self.duties.rss_bytes,
+            "governor"
+        );
+        self.obey(level, self.clock.unix_ns(now));
+    }
+
+    fn obey(&mut self, level: Level, now_unix_ns: u64) {
+        let cap = level.event_rate_cap(self.duties.event_rate_cap);
+        if let Some(Err(error)) = self.parts.capture.as_mut().map(|capture| capture.set_event_rate_cap(cap)) {
+            tracing::warn!(%error, "the cap on events stays as it was");
+        }
+        let all = Limits::default();
+        self.parts.state.set_limits(match level {
+            Level::Normal | Level::Reduced => all,
+            Level::Minimal => Limits {
+                processes_ended: all.processes_ended / 8,
+                connections_ended: all.connections_ended / 8,
+                ..all
+            },
+        });
+        if level == Level::Normal {
+            if let Some(gap) = self.duties.governor_gap.take() {
+                self.parts.state.gap(Gap {
+                    until_unix_ns: now_unix_ns,
+                    ..gap
+                });
+            }
+            return;
+        }
+        let (cpu, memory) = self.duties.budget;
+        let detail = format!(
+            "the agent is over its budget ({:.1} % of a core of {cpu} %, {} MiB of {} MiB): {}",
+            self.duties.cpu_percent,
+            self.duties.rss_bytes >> 20,
+            memory >> 20,
+            match level {
+                Level::Minimal => "no process metrics, a lower cap on events, and samplers run less often",
+                _ => "samplers run less often",
+            }
+        );
+        let since = self.duties.governor_gap.take().map_or(now_unix_ns, |gap| gap.since_unix_ns);
+        let gap = Gap {
+            kind: GapKind::Governor.into(),
+            what: "detail".into(),
+            since_unix_ns: since,
+            detail,
+            ..Gap::default()
+        };
+        self.duties.governor_gap = Some(gap.clone());
+        self.parts.state.gap(gap);
+    }
+
+    fn bpf_time(&self) -> Duration {
+        Duration::from_nanos(self.duties.stats.programs.iter().map(|program| program.run_time_ns).sum())
+    }
+
+    /// Everything that can be known here, and what can't and why.
+    pub(super) fn capabilities(&self) -> Vec<v1::Capability> {
+        let parts = &self.parts;
+        let mut all: Vec<v1::Capability> = match &parts.capture {
+            Some(capture) => capture.capabilities().into_iter().map(edges::capability).collect(),
+            None => ["process-events", "tcp-events", "connect-pid", "socket-snapshot", "cgroup-events"]
+                .map(|name| edges::missing(name, "no kernel programs could be loaded; the agent's log says why"))
+                .into(),
+        };
+        for capability in all.iter_mut().filter(|capability| !capability.available) {
+            let instead = match capability.name.as_str() {
+                "process-events" => "/proc every second",
+                "tcp-events" | "socket-snapshot" => "sock_diag every second",
+                _ => continue,
+            };
+            capability.provider = instead.to_owned();
+        }
+        all.extend(parts.fixed.iter().cloned());
+        all.push(parts.docker.0.stats.capability("docker"));
+        all.push(parts.cri.0.stats.capability("cri"));
+        all
+    }
+
+    /// What the map lacks for good on this node.
+    pub(super) fn tell_capabilities(&mut self) {
+        let since_unix_ns = self.clock.unix_ns(Clock::now_mono_ns());
+        let needed = ["process-events", "tcp-events", "connect-pid", "socket-snapshot", "cgroup-events"];
+        for capability in self.capabilities() {
+            if capability.available || !needed.contains(&capability.name.as_str()) {
+                continue;
+            }
+            self.parts.state.gap(Gap {
+                kind: GapKind::Capability.into(),
+                what: capability.name,
+                since_unix_ns,
+                detail: capability.reason,
+                ..Gap::default()
+            });
+        }
+    }
+
+    /// How the agent itself is.
+    pub(super) fn tell_status(&mut self) {
+        let stats = &self.duties.stats;
+        let sum = |counts: &[(mesoscope_capture::RecordKind, u64)]| counts.iter().map(|(_, count)| count).sum();
+        let status = v1::AgentStatus {
+            time_unix_ns: self.clock.unix_ns(Clock::now_mono_ns()),
+            cpu_percent: self.duties.cpu_percent,
+            rss_bytes: self.duties.rss_bytes,
+            governor: self.duties.governor.level().name().to_owned(),
+            capabilities: self.capabilities(),
+            events_total: sum(&stats.received),
+            events_lost_total: sum(&stats.lost),
+            tier2: self.tier2,
+        };
+        self.parts.state.set_status(status);
+    }
+
+    /// For a scrape.
+    pub(super) fn figures(&mut self) -> Figures {
+        if let Some(capture) = &mut self.parts.capture {
+            self.duties.stats = capture.stats();
+        }
+        let parts = &self.parts;
+        let level = self.duties.governor.level();
+        let (spool_bytes, spool_limit_bytes) = parts.session.spool_fill();
+        let (cgroups, cgroups_limit) = parts.state.cgroups_fill();
+        let mut sources = Vec::new();
+        for (source, stats) in [("docker", &parts.docker.0.stats), ("cri", &parts.cri.0.stats)] {
+            sources.push((source, "connects", stats.connects_total()));
+            sources.push((source, "disconnects", stats.disconnects_total()));
+            sources.push((source, "events", stats.events_total()));
+            sources.push((source, "inspects", stats.inspects_total()));
+            sources.push((source, "errors", stats.errors_total()));
+            sources.push((source, "overflows", stats.overflows_total()));
+        }
+        if let Some(conntrack) = &parts.conntrack {
+            sources.push(("conntrack", "received", conntrack.stats.received_total()));
+            sources.push(("conntrack", "losses", conntrack.stats.losses_total()));
+            sources.push(("conntrack", "malformed", conntrack.stats.malformed_total()));
+        }
+        Figures {
+            agent_id: parts.session.identity().agent_id.clone(),
+            connected: parts.session.is_live(),
+            governor: level.name(),
+            governor_level: match level {
+                Level::Normal => 0,
+                Level::Reduced => 1,
+                Level::Minimal => 2,
+            },
+            gaps_open: parts.state.open_gaps().count(),
+            cpu_percent: self.duties.cpu_percent,
+            cpu_budget_percent: self.duties.budget.0,
+            memory_budget_bytes: self.duties.budget.1,
+            capture: self.duties.stats.clone(),
+            sizes: parts.state.sizes(),
+            limits: parts.state.limits().clone(),
+            counters: parts.state.counters(),
+            session: parts.session.counters(),
+            spool_bytes,
+            spool_limit_bytes,
+            cgroups,
+            cgroups_limit,
+            sockets_interval_seconds: self.duties.sockets.interval(level).as_secs_f64(),
+            tier2: self.tier2,
+            sources,
+        }
+    }
+}
+
+impl Duties {
+    /// Metrics of processes that changed enough to matter since they were last told.
+    fn changed(&mut self, metrics: Vec<v1::ProcessMetrics>) -> Vec<v1::ProcessMetrics> {
+        let mut told = std::mem::take(&mut self.told_metrics);
+        let mut changed = Vec::new();
+        for metric in metrics {
+            let Some(pid) = metric.key.map(|key| key.pid) else { continue };
+            let matters = told.remove(&pid).is_none_or(|before| {
+                let kept = before.key == metric.key && !differs(&before, &metric);
+                if kept {
+                    self.told_metrics.insert(pid, before);
+                }
+                !kept
+            });
+            if matters {
+                self.told_metrics.insert(pid, metric);
+                changed.push(metric);
+            }
+        }
+        changed
+    }
+}
+
+/// Whether a person would see the difference.
+fn differs(before: &v1::ProcessMetrics, now: &v1::ProcessMetrics) -> bool {
+    let rss_step = (before.rss_bytes / 20).max(256 * 1024);
+    (before.cpu_cores_used - now.cpu_cores_used).abs() >= 0.002
+        || before.rss_bytes.abs_diff(now.rss_bytes) >= rss_step
+        || before.open_files != now.open_files
+        || before.threads != now.threads
+}
+
+fn process_cpu() -> Duration {
+    clock(ClockId::ProcessCPUTime)
+}
+
+fn thread_cpu() -> Duration {
+    clock(ClockId::ThreadCPUTime)
+}
+
+fn clock(id: ClockId) -> Duration {
+    let time = clock_gettime(id);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    Duration::from_secs(seconds) + Duration::from_nanos(u64::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// Resident memory of the agent (proc_pid_statm(5)).
+fn resident_bytes() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: u64 = statm.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
+    pages * u64::try_from(rustix::param::page_size()).unwrap_or(4096)
+}

@@ -1,0 +1,196 @@
+//! What the configuration means for the crates around. Files of TLS and tokens are read here, before
+//! anything is bound.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use mesoscope_capture::{CaptureConfig, Tier2};
+use mesoscope_discover::conntrack::ConntrackConfig;
+use mesoscope_discover::cri::CriConfig;
+use mesoscope_discover::docker::DockerConfig;
+use mesoscope_discover::paths::Paths;
+use mesoscope_proto::v1;
+use mesoscope_service::access::Access;
+use mesoscope_service::listen::{Listener, Posture};
+use mesoscope_service::tls::{self, ServerFiles};
+use mesoscope_service::token::{Bearer, Tokens};
+use tonic::transport::Endpoint;
+
+use crate::api::uplink::{self, Dial};
+use crate::config::{self, Config};
+use crate::store::agent_id;
+
+/// Connections to /metrics at most.
+const CONNECTIONS_MAX: usize = 32;
+
+/// What is ready before anything is bound.
+#[derive(Debug)]
+pub struct Edges {
+    /// The agent's id.
+    pub agent_id: String,
+    /// Where the aggregator is.
+    pub endpoint: Endpoint,
+    /// What the agent shows to it.
+    pub bearer: Option<Bearer>,
+    /// Who may read /metrics.
+    pub access: Access,
+    server_tls: Option<Arc<tls::Server>>,
+    posture: Posture,
+}
+
+impl Edges {
+    /// Reads every file that the configuration names.
+    ///
+    /// # Errors
+    /// The text names the file or the option.
+    pub fn build(config: &Config) -> Result<Self, String> {
+        let text = |error: &dyn std::error::Error| error.to_string();
+        let tls = config
+            .aggregator_tls()
+            .then(|| {
+                let identity = config.tls_cert.as_deref().zip(config.tls_key.as_deref());
+                tls::client(config.tls_ca.as_deref(), identity)
+            })
+            .transpose()
+            .map_err(|error| text(&error))?;
+        let bearer = config.token_file.as_deref().map(Bearer::load).transpose().map_err(|error| text(&error))?;
+        let dial = Dial {
+            url: config.aggregator.clone(),
+            tls,
+            bearer: bearer.clone(),
+        };
+        let endpoint = uplink::endpoint(&dial).map_err(|error| format!("aggregator {}: {error}", config.aggregator))?;
+        let tokens = config.listen_token_file.as_deref().map(Tokens::load).transpose().map_err(|error| text(&error))?;
+        let server_tls = config
+            .listen_tls_cert
+            .clone()
+            .zip(config.listen_tls_key.clone())
+            .map(|(certificate, key)| {
+                let files = ServerFiles {
+                    certificate,
+                    key,
+                    client_ca: None,
+                    client_required: false,
+                };
+                tls::Server::load(files, &["http/1.1"])
+            })
+            .transpose()
+            .map_err(|error| text(&error))?;
+        let machine_id = paths(config).in_host_root("/etc/machine-id");
+        let (agent_id, source) =
+            agent_id::agent_id(config.agent_id.as_deref(), &machine_id, &config.agent_id_file).map_err(|error| text(&error))?;
+        tracing::info!(agent_id, ?source, "agent id");
+        Ok(Self {
+            agent_id,
+            endpoint,
+            bearer,
+            access: Access::new(tokens, false),
+            server_tls,
+            posture: config.posture()?,
+        })
+    }
+
+    /// Binds the address of /metrics.
+    ///
+    /// # Errors
+    /// When it can't be bound.
+    pub async fn listen(&self, config: &Config) -> anyhow::Result<Listener> {
+        if self.posture == Posture::Insecure {
+            tracing::warn!(address = %config.listen, "anyone who can reach it may read /metrics (--insecure-listen)");
+        }
+        Listener::bind(config.listen, self.server_tls.clone(), CONNECTIONS_MAX)
+            .await
+            .with_context(|| format!("binding {} for /metrics", config.listen))
+    }
+}
+
+/// Where the node's file systems are.
+#[must_use]
+pub fn paths(config: &Config) -> Paths {
+    Paths {
+        proc: config.proc_root.clone(),
+        cgroup: config.cgroup_root.clone(),
+        ..Paths::default()
+    }
+}
+
+/// What the capture is asked to do.
+#[must_use]
+pub fn capture_config(config: &Config) -> CaptureConfig {
+    CaptureConfig {
+        ring_bytes: u32::try_from(config.ring_bytes.as_u64()).unwrap_or(1 << 20),
+        events_per_second_per_cgroup: config.event_rate_cap,
+        tier2: match config.tier2 {
+            config::Tier2::Off => Tier2::Off,
+            config::Tier2::Node => Tier2::Node,
+        },
+        bpf_statistics: config.bpf_statistics,
+        cgroup_root: config.cgroup_root.clone(),
+        rung: match config.rung {
+            config::Rung::None => mesoscope_capture::Rung::None,
+            config::Rung::NoBtf => mesoscope_capture::Rung::NoBtf,
+            config::Rung::Btf => mesoscope_capture::Rung::Btf,
+        },
+        ..CaptureConfig::default()
+    }
+}
+
+/// How the Docker engine is watched.
+#[must_use]
+pub fn docker_config(config: &Config) -> DockerConfig {
+    DockerConfig {
+        socket: config.docker_socket.clone(),
+        ..DockerConfig::default()
+    }
+}
+
+/// How a CRI runtime is watched.
+#[must_use]
+pub fn cri_config(config: &Config) -> CriConfig {
+    CriConfig {
+        socket: config.cri_socket.clone(),
+        ..CriConfig::default()
+    }
+}
+
+/// How connection tracking is watched.
+#[must_use]
+pub fn conntrack_config() -> ConntrackConfig {
+    ConntrackConfig {
+        channel_capacity: 1_024,
+        ..ConntrackConfig::default()
+    }
+}
+
+/// Folder of the unified hierarchy: alone, or beside v1.
+#[must_use]
+pub fn unified_root(config: &Config) -> PathBuf {
+    let beside = config.cgroup_root.join("unified");
+    if beside.join("cgroup.controllers").exists() {
+        beside
+    } else {
+        config.cgroup_root.clone()
+    }
+}
+
+/// A capability of the capture as the wire has it.
+#[must_use]
+pub fn capability(capability: mesoscope_capture::Capability) -> v1::Capability {
+    v1::Capability {
+        name: capability.name.to_owned(),
+        available: capability.available,
+        provider: capability.provider.to_owned(),
+        reason: capability.reason,
+    }
+}
+
+/// A capability that is not there.
+#[must_use]
+pub fn missing(name: &str, reason: &str) -> v1::Capability {
+    v1::Capability {
+        name: name.to_owned(),
+        reason: reason.to_owned(),
+        ..v1::Capability::default()
+    }
+}

@@ -1,0 +1,54 @@
+//! The loop that feeds the core from kernel, `/proc`, runtimes and conntrack.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`edges`] | what the configuration means for the crates around; TLS and tokens are read here |
+//! | [`reader`] | the thread for everything that blocks: `/proc`, cgroup files, sock_diag |
+//! | [`cgroups`] | the cgroup tree as the core wants it |
+//! | [`runtimes`] | what the container runtimes tell |
+//! | `start` | attach, then snapshot, then replay |
+//! | `driver` | the loop: who is heard, and when |
+//! | `duties` | what the driver does again and again |
+
+pub mod cgroups;
+mod driver;
+mod duties;
+pub mod edges;
+pub mod reader;
+pub mod runtimes;
+mod start;
+
+use anyhow::Context;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{http, uplink};
+use crate::config::Config;
+
+pub use edges::Edges;
+
+/// Runs the agent until the drain.
+///
+/// # Errors
+/// When the address of /metrics can't be bound, or nothing at all can be observed.
+pub async fn run(config: Config, edges: Edges, drain: CancellationToken) -> anyhow::Result<()> {
+    let (asks, asked) = mpsc::channel(8);
+    let listener = edges.listen(&config).await?;
+    tracing::info!(address = %listener.address(), "listening for /metrics and /health");
+    let server = {
+        let drain = drain.clone();
+        let service = http::router(asks, edges.access.clone());
+        async move {
+            let served = axum::serve(listener, service.into_make_service_with_connect_info::<mesoscope_service::listen::Peer>());
+            served.with_graceful_shutdown(drain.cancelled_owned()).await
+        }
+    };
+    let server = tokio::spawn(server);
+    let mut driver = start::start(&config, &edges).await.context("starting to observe")?;
+    let (told, uplink_events) = mpsc::channel(8);
+    let dialer = tokio::spawn(uplink::run(edges.endpoint, edges.bearer, told));
+    driver.run(uplink_events, asked, &drain).await;
+    dialer.abort();
+    drop(driver);
+    server.await.context("the server of /metrics")?.context("the server of /metrics")
+}
