@@ -247,6 +247,8 @@ pub(crate) struct Drawn {
 pub(crate) struct Held {
     pub opened: bool,
     pub ended: bool,
+    /// In the queue of those that are let go when their time is up.
+    pub queued: bool,
 }
 
 impl Held {

@@ -105,6 +105,9 @@ impl Topology {
             self.let_go(key, events);
             return;
         }
+        if std::mem::replace(&mut self.ends[key].held.queued, true) {
+            return;
+        }
         let until = now_ms.saturating_add(self.limits.join_hold_ms);
         self.held_events.push_back((until, key));
         while self.held_events.len() > self.limits.held_events {

@@ -114,7 +114,7 @@ impl Graph {
         &mut self,
         subject: Subject,
         now_ms: u64,
-        id: impl FnOnce(&Subject) -> Arc<str>,
+        id: &dyn Fn(&Subject) -> Arc<str>,
     ) -> NodeKey {
         if let Some(key) = self.pseudo.get(&subject) {
             return *key;
@@ -122,7 +122,7 @@ impl Graph {
         let counted = matches!(subject, Subject::Service(_) | Subject::Address(..));
         if counted && self.pseudo.len() >= self.limits.pseudo_nodes {
             self.refused += 1;
-            return self.pseudo(Subject::Others, now_ms, |_| "pseudo;address;others".into());
+            return self.pseudo(Subject::Others, now_ms, id);
         }
         let id = id(&subject);
         let key = self.insert(subject.clone(), id, now_ms);

@@ -224,7 +224,7 @@ impl Topology {
                         agents.get(agent).map(|agent| agent.id.clone())
                     })
                 };
-                Some(self.graphs[kind.index()].pseudo(subject, now_ms, id))
+                Some(self.graphs[kind.index()].pseudo(subject, now_ms, &id))
             }
         }
     }

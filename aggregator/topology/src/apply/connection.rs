@@ -112,6 +112,7 @@ impl Topology {
             held: Held {
                 opened: opened_now && !failed,
                 ended: !open,
+                queued: false,
             },
         });
         self.agents[agent].ends.insert(message.cookie, key);
@@ -367,13 +368,25 @@ impl Topology {
         };
         let (agent, port) = (listener.agent, listener.local.port());
         concerned.extend(self.places.unattributed(agent, listener.protocol, port));
+        // A published port is reached under another number.
+        let mut ports: SmallVec<[u16; 2]> = SmallVec::new();
+        ports.push(port);
+        if let Some(container) = listener.container.and_then(|key| self.containers.get(key)) {
+            let published = super::container::published(&container.record);
+            ports.extend(
+                published
+                    .iter()
+                    .filter(|(_, _, inside)| *inside == port)
+                    .map(|(_, host, _)| *host),
+            );
+        }
         let mut at = |ip| {
             for end in self.places.pointing_to(crate::places::scoped(agent, ip)) {
                 let facts = &self.ends[*end].facts;
                 let unjoined = self.ends[*end].peer.is_none();
                 if unjoined
                     && facts.protocol == listener.protocol
-                    && facts.real_remote().port() == port
+                    && ports.contains(&facts.real_remote().port())
                 {
                     concerned.push(*end);
                 }

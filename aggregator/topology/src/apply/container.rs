@@ -283,7 +283,7 @@ fn own_addresses(record: &v1::Container) -> Vec<IpAddr> {
 }
 
 /// Published ports as (protocol, port of the host, port of the container).
-fn published(record: &v1::Container) -> Vec<(Protocol, u16, u16)> {
+pub(super) fn published(record: &v1::Container) -> Vec<(Protocol, u16, u16)> {
     if record.state() == ContainerState::Removed {
         return Vec::new();
     }

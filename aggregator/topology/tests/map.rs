@@ -1,0 +1,743 @@
+//! What the views show of what agents report.
+
+mod common;
+
+use common::*;
+use mesoscope_proto::v1::{self, Direction, Protocol, change::Change};
+use mesoscope_topology::{Limits, Options, View, ViewKind};
+
+use Direction::{Inbound, Outbound};
+
+fn connection(end: v1::Connection) -> Change {
+    Change::Connection(end)
+}
+
+#[test]
+fn both_ends_on_one_host_are_one_edge_counted_once() {
+    let client = end(1, 10, Outbound, "127.0.0.1:5000", "127.0.0.1:80");
+    let server = end(2, 20, Inbound, "127.0.0.1:80", "127.0.0.1:5000");
+    for client_first in [true, false] {
+        let mut world = World::new();
+        let agent = world.agent("a", "10.0.0.1");
+        world.apply(agent, Change::Process(process(10, "curl")));
+        world.apply(agent, Change::Process(process(20, "nginx")));
+        let mut ends = [
+            closed(client.clone(), 100, 900),
+            closed(server.clone(), 900, 100),
+        ];
+        if !client_first {
+            ends.reverse();
+        }
+        for end in ends {
+            world.apply(agent, connection(end));
+        }
+        let seen = world.see(ViewKind::Processes);
+        assert_eq!(seen.arrows(), ["curl>nginx"]);
+        let edge = seen.edges.values().next().expect("one");
+        assert_eq!((edge.bytes_forward, edge.bytes_back), (100, 900));
+        assert_eq!((edge.connections_total, edge.connections_open), (1, 0));
+        assert_eq!(edge.ports, [80]);
+    }
+}
+
+#[test]
+fn ends_on_two_hosts_join_and_loopback_ends_do_not() {
+    let mut world = World::new();
+    let (a, b) = (world.agent("a", "10.0.0.1"), world.agent("b", "10.0.0.2"));
+    world.apply(a, Change::Process(process(10, "curl")));
+    world.apply(b, Change::Process(process(20, "nginx")));
+    world.apply(
+        b,
+        connection(end(1, 20, Inbound, "10.0.0.2:80", "10.0.0.1:5000")),
+    );
+    world.apply(
+        a,
+        connection(end(1, 10, Outbound, "10.0.0.1:5000", "10.0.0.2:80")),
+    );
+    // The same loopback addresses on two hosts have nothing to do with each other.
+    world.apply(
+        a,
+        connection(end(2, 10, Outbound, "127.0.0.1:7000", "127.0.0.1:90")),
+    );
+    world.apply(
+        b,
+        connection(end(2, 20, Inbound, "127.0.0.1:90", "127.0.0.1:7000")),
+    );
+    let seen = world.see(ViewKind::Processes);
+    assert_eq!(
+        seen.arrows(),
+        ["127.0.0.1>nginx", "curl>127.0.0.1", "curl>nginx"]
+    );
+    assert_eq!(world.see(ViewKind::Hosts).arrows(), ["a.example>b.example"]);
+}
+
+#[test]
+fn loopback_ends_of_two_network_namespaces_do_not_join() {
+    let mut world = World::new();
+    let agent = world.agent("a", "10.0.0.1");
+    world.apply(agent, Change::Process(process(10, "curl")));
+    world.apply(agent, Change::Process(process(20, "nginx")));
+    world.apply(
+        agent,
+        connection(end(1, 10, Outbound, "127.0.0.1:5000", "127.0.0.1:80")),
+    );
+    let mut other = end(2, 20, Inbound, "127.0.0.1:80", "127.0.0.1:5000");
+    other.network_namespace = 2;
+    world.apply(agent, connection(other));
+    assert!(
+        !world
+            .see(ViewKind::Processes)
+            .arrows()
+            .contains(&"curl>nginx".to_owned())
+    );
+}
+
+#[test]
+fn address_translation_on_either_host_is_seen_through() {
+    let mut world = World::new();
+    let (a, b) = (world.agent("a", "10.0.0.1"), world.agent("b", "10.0.0.2"));
+    world.apply(
+        a,
+        Change::Container(container("c1", "client", &["172.17.0.2"])),
+    );
+    world.apply(
+        b,
+        Change::Container(container("c2", "server", &["172.17.0.2"])),
+    );
+    // Masqueraded on the way out of one host, to a published port of the other.
+    let mut client = end(1, 10, Outbound, "172.17.0.2:5000", "10.0.0.2:8080");
+    client.container_id = "c1".into();
+    client.translated_local = Some(endpoint("10.0.0.1:61000"));
+    let mut server = end(1, 20, Inbound, "172.17.0.2:80", "10.0.0.1:61000");
+    server.container_id = "c2".into();
+    server.translated_local = Some(endpoint("10.0.0.2:8080"));
+    world.apply(a, connection(client));
+    world.apply(b, connection(server));
+    let seen = world.see(ViewKind::Containers);
+    assert_eq!(seen.arrows(), ["client>server"]);
+    assert_eq!(seen.edges.values().next().expect("one").ports, [80]);
+}
+
+#[test]
+fn the_same_container_addresses_on_two_hosts_stay_apart() {
+    let mut world = World::new();
+    let (a, b) = (world.agent("a", "10.0.0.1"), world.agent("b", "10.0.0.2"));
+    for agent in [a, b] {
+        let name = if agent == a { "a" } else { "b" };
+        world.apply(
+            agent,
+            Change::Container(container(
+                &format!("{name}1"),
+                &format!("{name}-client"),
+                &["172.17.0.2"],
+            )),
+        );
+        world.apply(
+            agent,
+            Change::Container(container(
+                &format!("{name}2"),
+                &format!("{name}-server"),
+                &["172.17.0.3"],
+            )),
+        );
+    }
+    let client = |id: &str| {
+        let mut client = end(1, 10, Outbound, "172.17.0.2:5000", "172.17.0.3:80");
+        client.container_id = id.into();
+        client
+    };
+    let server = |id: &str| {
+        let mut server = end(2, 20, Inbound, "172.17.0.3:80", "172.17.0.2:5000");
+        server.container_id = id.into();
+        server
+    };
+    world.apply(a, connection(client("a1")));
+    world.apply(b, connection(server("b2")));
+    world.apply(b, connection(client("b1")));
+    world.apply(a, connection(server("a2")));
+    assert_eq!(
+        world.see(ViewKind::Containers).arrows(),
+        ["a-client>a-server", "b-client>b-server"]
+    );
+}
+
+#[test]
+fn a_listener_names_the_other_side_until_its_end_arrives() {
+    let mut world = World::new();
+    let agent = world.agent("a", "10.0.0.1");
+    world.apply(agent, Change::Process(process(10, "curl")));
+    world.apply(
+        agent,
+        connection(end(1, 10, Outbound, "127.0.0.1:5000", "127.0.0.1:80")),
+    );
+    assert_eq!(world.see(ViewKind::Processes).arrows(), ["curl>127.0.0.1"]);
+    world.apply(agent, Change::Process(process(20, "master")));
+    world.apply(agent, Change::Listener(listener(9, 20, "0.0.0.0:80")));
+    assert_eq!(world.see(ViewKind::Processes).arrows(), ["curl>master"]);
+    world.apply(agent, Change::Process(process(21, "worker")));
+    world.apply(
+        agent,
+        connection(end(2, 21, Inbound, "127.0.0.1:80", "127.0.0.1:5000")),
+    );
+    let seen = world.see(ViewKind::Processes);
+    assert_eq!(seen.arrows(), ["curl>worker"]);
+    assert_eq!(
+        seen.edges.values().next().expect("one").connections_total,
+        1
+    );
+}
+
+#[test]
+fn a_published_port_leads_to_its_container_on_another_host() {
+    let mut world = World::new();
+    let (a, b) = (world.agent("a", "10.0.0.1"), world.agent("b", "10.0.0.2"));
+    let mut web = container("c", "web", &["172.17.0.5"]);
+    web.ports.push(v1::PortMapping {
+        protocol: "tcp".into(),
+        host_address: "0.0.0.0".into(),
+        host_port: 8080,
+        container_port: 80,
+    });
+    world.apply(a, Change::Process(process(10, "curl")));
+    world.apply(
+        a,
+        connection(end(1, 10, Outbound, "10.0.0.1:5000", "10.0.0.2:8080")),
+    );
+    assert_eq!(
+        world.see(ViewKind::Containers).arrows(),
+        ["Uncontained>Uncontained"]
+    );
+    world.apply(b, Change::Container(web));
+    assert_eq!(
+        world.see(ViewKind::Containers).arrows(),
+        ["Uncontained>web"]
+    );
+    let mut inside = listener(3, 20, "0.0.0.0:80");
+    inside.container_id = "c".into();
+    inside.network_namespace = 7;
+    world.apply(b, Change::Process(process(20, "nginx")));
+    world.apply(b, Change::Listener(inside));
+    assert_eq!(world.see(ViewKind::Processes).arrows(), ["curl>nginx"]);
+}
+
+#[test]
+fn what_is_on_no_agent_is_internet_service_or_address() {
+    let mut world = World::new();
+    let agent = world.agent("a", "10.0.0.1");
+    world.apply(agent, Change::Process(process(10, "app")));
+    let out = |cookie, remote: &str| {
+        connection(end(
+            cookie,
+            10,
+            Outbound,
+            &format!("10.0.0.1:{}", 5000 + cookie),
+            remote,
+        ))
+    };
+    world.apply(agent, out(1, "93.184.216.34:443"));
+    world.apply(agent, out(2, "169.254.169.254:80"));
+    world.apply(agent, out(3, "10.9.9.9:5432"));
+    world.apply(agent, out(4, "52.1.2.3:443"));
+    world.apply(
+        agent,
+        connection(end(5, 10, Inbound, "10.0.0.1:80", "81.2.3.4:999")),
+    );
+    let name = v1::AddressName {
+        address: vec![52, 1, 2, 3],
+        name: "api.stripe.com.".into(),
+        from_answer: true,
+    };
+    world.apply(agent, Change::AddressName(name));
+    let expected = [
+        "The Internet>app",
+        "app>10.9.9.9",
+        "app>Instance metadata",
+        "app>The Internet",
+        "app>api.stripe.com",
+    ];
+    let seen = world.see(ViewKind::Processes);
+    assert_eq!(seen.arrows(), expected);
+    assert!(
+        seen.nodes.contains_key("pseudo;internet;in")
+            && seen.nodes.contains_key("pseudo;internet;out")
+    );
+    let at = "pseudo;service;api.stripe.com";
+    let details = world
+        .topology
+        .node(ViewKind::Processes, at, false)
+        .expect("is shown");
+    assert_eq!(details.connections.len(), 1);
+    assert_eq!(
+        (
+            details.connections[0].direction.as_str(),
+            details.connections[0].local.clone()
+        ),
+        ("in", Some(endpoint("52.1.2.3:443")))
+    );
+}
+
+#[test]
+fn a_short_process_is_in_the_difference_although_it_ended_within_the_batch() {
+    let mut world = World::new();
+    let agent = world.agent("a", "10.0.0.1");
+    let options = v1::ViewOptions {
+        unconnected: Some(true),
+        ..Default::default()
+    };
+    let mut view = View::new(
+        ViewKind::Processes,
+        Options::new(ViewKind::Processes, &options),
+    );
+    let mut client = Client::default();
+    client.apply(view.diff(&world.topology, world.now_ms).expect("first"));
+    world.apply(agent, Change::Process(process(10, "true")));
+    world.apply(agent, Change::Process(ended(process(10, "true"), 3)));
+    client.apply(view.diff(&world.topology, world.now_ms).expect("news"));
+    let node = client.nodes.values().next().expect("the process");
+    assert_eq!(
+        (node.label.as_str(), node.state.as_str()),
+        ("true", "exited")
+    );
+    assert!(
+        view.diff(&world.topology, world.now_ms).is_none(),
+        "nothing new"
+    );
+    world.pass(15_500);
+    client.apply(view.diff(&world.topology, world.now_ms).expect("it went"));
+    assert!(client.nodes.is_empty());
+}
+
+#[test]
+fn ended_processes_are_bounded_and_the_rest_is_counted_as_hidden() {
+    let mut world = World::with(Limits {
+        ended_processes: 3,
+        ..Limits::default()
+    });
+    let agent = world.agent("a", "10.0.0.1");
+    for pid in 10..20 {
+        world.apply(agent, Change::Process(process(pid, "true")));
+        world.apply(agent, Change::Process(ended(process(pid, "true"), 0)));
+    }
+    let seen = world.see(ViewKind::Processes);
+    assert_eq!((seen.nodes.len(), seen.hidden), (3, 7));
+    world.pass(17_000);
+    let seen = world.see(ViewKind::Processes);
+    assert_eq!((seen.nodes.len(), seen.hidden), (0, 0));
+}
+
+#[test]
+fn options_leave_out_and_count() {
+    let mut world = World::new();
+    let (a, b) = (world.agent("a", "10.0.0.1"), world.agent("b", "10.0.0.2"));
+    world.apply(a, Change::Process(process(10, "curl")));
+    world.apply(b, Change::Process(process(20, "nginx")));
+    world.apply(b, Change::Process(process(21, "idle")));
+    let mut kernel = process(2, "kworker");
+    kernel.kernel_thread = true;
+    world.apply(a, Change::Process(kernel));
+    world.apply(
+        a,
+        connection(end(1, 10, Outbound, "10.0.0.1:5000", "10.0.0.2:80")),
+    );
+    world.apply(
+        b,
+        connection(end(1, 20, Inbound, "10.0.0.2:80", "10.0.0.1:5000")),
+    );
+    let seen = world.see_with(ViewKind::Processes, v1::ViewOptions::default());
+    assert_eq!(
+        (seen.labels(), seen.hidden),
+        (vec!["curl".into(), "nginx".into()], 2)
+    );
+    let only_b = v1::ViewOptions {
+        unconnected: Some(true),
+        hosts: vec!["b.example".into()],
+        ..Default::default()
+    };
+    let seen = world.see_with(ViewKind::Processes, only_b);
+    assert_eq!(seen.labels(), ["idle", "nginx"]);
+    assert!(seen.edges.is_empty());
+    let all = v1::ViewOptions {
+        unconnected: Some(true),
+        kernel_threads: Some(true),
+        ..Default::default()
+    };
+    assert_eq!(world.see_with(ViewKind::Processes, all).nodes.len(), 4);
+}
+
+#[test]
+fn containers_and_hosts_have_parents_children_health_and_groups() {
+    let mut world = World::new();
+    let agent = world.agent("a", "10.0.0.1");
+    let mut inside = process(10, "redis");
+    inside.container_id = "c".repeat(64);
+    world.apply(agent, Change::Process(inside));
+    let mut record = container(&"c".repeat(64), "/cache", &[]);
+    world.apply(agent, Change::Container(record.clone()));
+    let seen = world.see(ViewKind::Containers);
+    let node = &seen.nodes[&format!("container;{}", "c".repeat(64))];
+    assert_eq!(
+        (node.label.as_str(), node.children, node.group.as_str()),
+        ("cache", 1, "a")
+    );
+    let process = world
+        .see(ViewKind::Processes)
+        .nodes
+        .into_values()
+        .next()
+        .expect("redis");
+    assert_eq!(process.parents[0].id, node.id);
+    assert_eq!(process.parents[1].id, "host;a");
+    assert_eq!(world.see(ViewKind::Hosts).nodes["host;a"].children, 1);
+    record.state = v1::ContainerState::Exited.into();
+    record.oom_killed = true;
+    world.apply(agent, Change::Container(record));
+    let node = world
+        .see(ViewKind::Containers)
+        .nodes
+        .into_values()
+        .next()
+        .expect("cache");
+    assert_eq!(
+        (node.state.as_str(), node.health.as_str()),
+        ("exited", "critical")
+    );
+    assert!(node.health_reason.contains("memory"));
+}
+
+#[test]
+fn environment_is_shown_only_when_asked_for_and_never_in_events() {
+    let mut world = World::new();
+    let agent = world.agent("a", "10.0.0.1");
+    let mut record = container("c", "web", &[]);
+    record.environment.push(v1::KeyValue {
+        key: "PASSWORD".into(),
+        value: "secret".into(),
+    });
+    world.apply(agent, Change::Container(record));
+    let hidden = world
+        .topology
+        .node(ViewKind::Containers, "container;c", false)
+        .expect("there");
+    assert!(!format!("{hidden:?}").contains("secret"));
+    let asked = world
+        .topology
+        .node(ViewKind::Containers, "container;c", true)
+        .expect("there");
+    assert!(format!("{asked:?}").contains("secret"));
+    assert!(!format!("{:?}", world.events).contains("secret"));
+}
+
+#[test]
+fn a_snapshot_replaces_and_what_is_not_in_it_is_gone() {
+    let mut world = World::new();
+    let agent = world.agent("a", "10.0.0.1");
+    for pid in [10, 11] {
+        world.apply(agent, Change::Process(process(pid, "sleep")));
+    }
+    world.apply(
+        agent,
+        connection(end(1, 10, Outbound, "10.0.0.1:5000", "9.9.9.9:53")),
+    );
+    world.apply(agent, Change::Container(container("c", "web", &[])));
+    world.snapshot(
+        agent,
+        vec![
+            host("a", &["10.0.0.1"]),
+            Change::Process(process(11, "sleep")),
+        ],
+    );
+    let live = v1::ViewOptions {
+        unconnected: Some(true),
+        ended: Some(false),
+        ..Default::default()
+    };
+    let seen = world.see_with(ViewKind::Processes, live);
+    assert_eq!(seen.nodes.len(), 1);
+    let seen = world.see(ViewKind::Processes);
+    let gone = seen
+        .nodes
+        .values()
+        .find(|node| node.state == "exited")
+        .expect("kept for a while");
+    assert_eq!(gone.health, "unknown");
+    assert!(seen.edges.values().all(|edge| edge.connections_open == 0));
+    world.pass(16_000);
+    assert_eq!(world.see(ViewKind::Processes).nodes.len(), 1);
+    assert!(world.see(ViewKind::Containers).nodes.is_empty());
+}
+
+#[test]
+fn a_restarted_agent_counts_nothing_twice_and_keeps_its_ids() {
+    let mut world = World::new();
+    let agent = world.agent("a", "10.0.0.1");
+    let mut flow = end(1, 10, Outbound, "10.0.0.1:5000", "93.184.216.34:443");
+    flow.bytes_sent = 500;
+    let facts = vec![
+        host("a", &["10.0.0.1"]),
+        Change::Process(process(10, "app")),
+        connection(flow),
+    ];
+    world.snapshot(agent, facts.clone());
+    let before = world.see(ViewKind::Processes);
+    world
+        .topology
+        .disconnect_agent(agent, world.now_ms, &mut world.events);
+    assert!(!world.see(ViewKind::Processes).incomplete.is_empty());
+    let again = world.connect("a", 2);
+    assert_eq!(again, agent);
+    world.snapshot(agent, facts);
+    let after = world.see(ViewKind::Processes);
+    assert_eq!(before.nodes, after.nodes);
+    assert_eq!(before.edges, after.edges);
+    assert!(after.incomplete.is_empty(), "{:?}", after.incomplete);
+}
+
+#[test]
+fn a_silent_agent_is_named_then_offline_then_forgotten() {
+    let mut world = World::new();
+    let agent = world.agent("a", "10.0.0.1");
+    world.apply(agent, Change::Process(process(10, "app")));
+    world.apply(agent, Change::Listener(listener(9, 10, "0.0.0.0:80")));
+    world
+        .topology
+        .disconnect_agent(agent, world.now_ms, &mut world.events);
+    assert!(
+        world.topology.incomplete()[0]
+            .message
+            .contains("a.example has been silent since")
+    );
+    assert_eq!(world.see(ViewKind::Hosts).nodes["host;a"].state, "running");
+    world.pass(301_000);
+    assert_eq!(world.see(ViewKind::Hosts).nodes["host;a"].state, "offline");
+    assert_eq!(world.see(ViewKind::Hosts).nodes["host;a"].health, "unknown");
+    let app = world
+        .see(ViewKind::Processes)
+        .nodes
+        .into_values()
+        .next()
+        .expect("still there");
+    assert_eq!(app.health, "unknown");
+    world.pass(3_300_000);
+    assert!(world.see(ViewKind::Hosts).nodes.is_empty());
+    assert!(world.see(ViewKind::Processes).nodes.is_empty());
+    assert!(world.topology.agents(world.now_ms).is_empty());
+    assert!(world.topology.incomplete().is_empty());
+    let fills = world.topology.stats().fills;
+    let left: Vec<_> = fills
+        .iter()
+        .filter(|fill| fill.used > 0)
+        .map(|fill| fill.name)
+        .collect();
+    assert!(
+        left.iter()
+            .all(|name| name.ends_with("journal") || *name == "applications"),
+        "{left:?}"
+    );
+}
+
+#[test]
+fn gaps_are_sentences_with_names_and_go_when_closed() {
+    let mut world = World::new();
+    let agent = world.agent("a", "10.0.0.1");
+    world.apply(agent, Change::Container(container("c", "bomb", &[])));
+    let mut gap = v1::Gap {
+        kind: v1::GapKind::Throttled.into(),
+        what: "process".into(),
+        since_unix_ns: START_MS * 1_000_000,
+        count: 12_345,
+        container_id: "c".into(),
+        ..Default::default()
+    };
+    world.apply(agent, Change::Gap(gap.clone()));
+    let list = world.topology.incomplete();
+    assert!(
+        list[0]
+            .message
+            .contains("12345 process events of container bomb"),
+        "{}",
+        list[0].message
+    );
+    assert_eq!(
+        world.see(ViewKind::Containers).nodes["container;c"].health,
+        "warning"
+    );
+    assert!(!world.topology.agents(world.now_ms)[0].complete);
+    gap.until_unix_ns = gap.since_unix_ns + 1;
+    world.apply(agent, Change::Gap(gap));
+    assert!(world.topology.incomplete().is_empty());
+    assert_eq!(
+        world.see(ViewKind::Containers).nodes["container;c"].health,
+        "ok"
+    );
+    let missing = v1::Capability {
+        name: "udp-bytes".into(),
+        reason: "off; turn it on with --tier2 node".into(),
+        ..Default::default()
+    };
+    world.apply(
+        agent,
+        Change::AgentStatus(v1::AgentStatus {
+            capabilities: vec![missing],
+            ..Default::default()
+        }),
+    );
+    assert_eq!(
+        world.topology.incomplete()[0].message,
+        "a.example does not have udp-bytes: off; turn it on with --tier2 node."
+    );
+    assert!(world.topology.agents(world.now_ms)[0].complete);
+}
+
+#[test]
+fn a_full_table_refuses_says_so_and_changes_nothing() {
+    let mut world = World::with(Limits {
+        processes: 2,
+        connections: 1,
+        ..Limits::default()
+    });
+    let agent = world.agent("a", "10.0.0.1");
+    for pid in [10, 11] {
+        world.apply(agent, Change::Process(process(pid, "app")));
+    }
+    assert!(
+        world
+            .try_apply(agent, Change::Process(process(12, "app")))
+            .is_err()
+    );
+    assert_eq!(world.see(ViewKind::Processes).nodes.len(), 2);
+    assert!(
+        world.topology.incomplete()[0]
+            .message
+            .contains("1 processes of a.example are left out")
+    );
+    // An ended one makes room.
+    world.apply(agent, Change::Process(ended(process(10, "app"), 0)));
+    world.apply(agent, Change::Process(process(12, "app")));
+    world.apply(
+        agent,
+        connection(end(1, 11, Outbound, "10.0.0.1:5000", "9.9.9.9:53")),
+    );
+    assert!(
+        world
+            .try_apply(
+                agent,
+                connection(end(2, 11, Outbound, "10.0.0.1:5001", "9.9.9.9:53"))
+            )
+            .is_err()
+    );
+    assert_eq!(world.see(ViewKind::Processes).edges.len(), 1);
+}
+
+#[test]
+fn malformed_changes_are_refused() {
+    let mut world = World::new();
+    let agent = world.agent("a", "10.0.0.1");
+    let mut nowhere = end(1, 10, Outbound, "10.0.0.1:5000", "9.9.9.9:53");
+    nowhere.remote = None;
+    let broken = [
+        connection(nowhere),
+        connection(end(0, 10, Outbound, "10.0.0.1:5000", "9.9.9.9:53")),
+        Change::Process(v1::Process::default()),
+        Change::Container(v1::Container::default()),
+        Change::Listener(v1::Listener::default()),
+        Change::AddressName(v1::AddressName {
+            address: vec![1],
+            name: "x".into(),
+            ..Default::default()
+        }),
+        Change::Gap(v1::Gap::default()),
+    ];
+    for change in broken {
+        assert!(world.try_apply(agent, change).is_err());
+    }
+    assert!(world.see(ViewKind::Processes).nodes.is_empty());
+}
+
+#[test]
+fn udp_to_a_listening_socket_and_a_late_name_of_the_application() {
+    let mut world = World::new();
+    let agent = world.agent("a", "10.0.0.1");
+    world.apply(agent, Change::Process(process(10, "dig")));
+    world.apply(agent, Change::Process(process(20, "unbound")));
+    let mut dns = listener(5, 20, "127.0.0.53:53");
+    dns.protocol = Protocol::Udp.into();
+    world.apply(agent, Change::Listener(dns));
+    let mut flow = end(
+        1,
+        10,
+        Direction::Unspecified,
+        "127.0.0.1:40000",
+        "127.0.0.53:53",
+    );
+    flow.protocol = Protocol::Udp.into();
+    world.apply(agent, connection(flow.clone()));
+    let seen = world.see(ViewKind::Processes);
+    assert_eq!(seen.arrows(), ["dig>unbound"]);
+    assert!(seen.edges.keys().next().expect("one").ends_with(">udp"));
+    flow.application = "dns".into();
+    world.apply(agent, connection(flow));
+    let seen = world.see(ViewKind::Processes);
+    assert_eq!(seen.edges.len(), 1);
+    assert!(seen.edges.keys().next().expect("one").ends_with(">udp/dns"));
+}
+
+#[test]
+fn rates_follow_the_counters_and_do_not_jump_for_adopted_ones() {
+    let mut world = World::new();
+    let agent = world.agent("a", "10.0.0.1");
+    world.apply(agent, Change::Process(process(10, "app")));
+    let mut flow = end(1, 10, Outbound, "10.0.0.1:5000", "93.184.216.34:443");
+    flow.adopted = true;
+    flow.bytes_sent = 10_000_000_000;
+    world.pass(1_000);
+    for _ in 0..20 {
+        flow.bytes_sent += 1_000;
+        world.apply(agent, connection(flow.clone()));
+        world.pass(1_000);
+    }
+    let rate = world
+        .see(ViewKind::Processes)
+        .edges
+        .values()
+        .next()
+        .expect("one")
+        .bytes_forward_per_s;
+    assert!((900.0..1_050.0).contains(&rate), "{rate}");
+    world.pass(60_000);
+    let edge = world
+        .see(ViewKind::Processes)
+        .edges
+        .into_values()
+        .next()
+        .expect("one");
+    assert!(edge.bytes_forward_per_s.abs() < f64::EPSILON);
+}
+
+#[test]
+fn a_port_used_again_is_another_connection() {
+    let mut world = World::new();
+    let agent = world.agent("a", "10.0.0.1");
+    for (pid, name) in [(10, "first"), (11, "second"), (20, "server")] {
+        world.apply(agent, Change::Process(process(pid, name)));
+    }
+    let later = |mut end: v1::Connection, seconds: u64| {
+        end.opened_unix_ns += seconds * 1_000_000_000;
+        end.closed_unix_ns += if end.closed_unix_ns == 0 {
+            0
+        } else {
+            seconds * 1_000_000_000
+        };
+        end
+    };
+    let client = |cookie, pid| end(cookie, pid, Outbound, "127.0.0.1:5000", "127.0.0.1:80");
+    let server = |cookie| end(cookie, 20, Inbound, "127.0.0.1:80", "127.0.0.1:5000");
+    // The ends of the first come last.
+    world.apply(agent, connection(later(closed(client(3, 11), 7, 0), 5)));
+    world.apply(agent, connection(later(closed(server(4), 0, 7), 5)));
+    world.apply(agent, connection(closed(server(2), 0, 3)));
+    world.apply(agent, connection(closed(client(1, 10), 3, 0)));
+    let seen = world.see(ViewKind::Processes);
+    assert_eq!(seen.arrows(), ["first>server", "second>server"]);
+    let bytes: Vec<_> = seen.edges.values().map(|edge| edge.bytes_forward).collect();
+    assert!(bytes.contains(&3) && bytes.contains(&7));
+}
