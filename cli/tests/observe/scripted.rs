@@ -3,9 +3,7 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::process::{Output, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use futures::Stream;
 use mesoscope_proto::v1::observe_server::{Observe, ObserveServer};
@@ -13,7 +11,6 @@ use mesoscope_proto::v1::{
     EventBatch, GetNodeRequest, ListAgentsRequest, ListAgentsResponse, NodeDetails,
     StreamEventsRequest, TopologyDiff, WatchTopologyRequest,
 };
-use tokio::process::Command;
 use tonic::{Request, Response, Status};
 
 /// What the server says, and what it was asked.
@@ -116,30 +113,4 @@ pub async fn serve(script: Script) -> (SocketAddr, Arc<Script>) {
             .serve_with_incoming(tokio_stream::wrappers::TcpListenerStream::new(listener)),
     );
     (address, script)
-}
-
-/// The binary, talking to `server`.
-pub fn mesoscope(server: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mesoscope"));
-    command
-        .args(["--server", server])
-        .args(arguments)
-        .env_remove("MESOSCOPE_SERVER")
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
-    command
-}
-
-/// Runs it to its end.
-pub async fn run(address: SocketAddr, arguments: &[&str]) -> Output {
-    let mut command = mesoscope(&format!("http://{address}"), arguments);
-    tokio::time::timeout(Duration::from_secs(20), command.output())
-        .await
-        .expect("ends by itself")
-        .expect("runs")
-}
-
-/// Standard output as text.
-pub fn text(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).expect("UTF-8")
 }

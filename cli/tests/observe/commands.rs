@@ -1,10 +1,9 @@
 //! Each command against a scripted `Observe` server.
 
-mod common;
-
 use std::process::Stdio;
 
-use common::{Script, mesoscope, run, serve, text};
+use super::program::{mesoscope, run, text};
+use super::scripted::{Script, serve};
 use mesoscope_proto::v1::{
     AgentInfo, AgentStatus, Capability, Edge, Event, EventBatch, EventKind, Field, Incomplete,
     ListAgentsResponse, Metric, Node, NodeDetails, Process, ProcessKey, Section, TopologyDiff,
