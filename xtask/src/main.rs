@@ -3,6 +3,7 @@
 mod bench;
 mod docker;
 mod ebpf;
+mod initramfs;
 mod install;
 mod node;
 mod output;
@@ -15,6 +16,9 @@ mod test;
 mod tidy;
 mod tree;
 mod up;
+mod vmtest;
+
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -68,14 +72,24 @@ enum Job {
     },
 }
 
-fn main() -> Result<()> {
-    match Arguments::parse().job {
+fn main() -> ExitCode {
+    match run(Arguments::parse().job) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(job: Job) -> Result<()> {
+    match job {
         Job::Up(options) => up::run(&options),
         Job::Test(options) => test::run(&options),
         Job::Bench(options) => bench::run(&options),
         Job::BuildEbpf => ebpf::build(&xshell::Shell::new()?).map(drop),
         Job::BuildPage => page::build(),
-        Job::Vmtest => anyhow::bail!("there is no vmtest yet"),
+        Job::Vmtest => vmtest::run(),
         Job::Tidy(options) => tidy::run(&options),
         Job::Setup { group } => test::setup(&group),
         Job::PageE2e => page::end_to_end(),

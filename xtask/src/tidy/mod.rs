@@ -71,7 +71,7 @@ pub fn run(options: &Options) -> Result<()> {
         ),
         (
             "generated files are current",
-            generated::check(options.fix)?,
+            generated::check(options.fix).unwrap_or_else(|error| vec![format!("{error:#}")]),
         ),
     ];
     let mut failed = 0;
