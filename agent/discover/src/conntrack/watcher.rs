@@ -88,7 +88,7 @@ pub fn watch(config: &ConntrackConfig) -> Result<ConntrackWatch, Error> {
     })
 }
 
-/// Whether connection tracking can be watched here, and if not, why.
+/// Whether the connection tracking that `config` names can be watched, and if not, why.
 #[must_use]
 pub fn capability(config: &ConntrackConfig, proc_root: &Path) -> Capability {
     let opened = in_namespace(config, || {

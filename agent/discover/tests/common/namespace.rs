@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -25,6 +26,16 @@ impl TestNamespace {
 
     pub fn link(&self) -> PathBuf {
         PathBuf::from("/run/netns").join(&self.name)
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn inode(&self) -> u64 {
+        std::fs::metadata(self.link())
+            .expect("made by ip netns")
+            .ino()
     }
 
     /// `ip ARGUMENTS` inside.
