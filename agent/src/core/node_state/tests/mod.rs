@@ -1,0 +1,7 @@
+//! Tests of the node state.
+
+mod connections;
+mod containers;
+mod processes;
+mod startup;
+pub(crate) mod world;
