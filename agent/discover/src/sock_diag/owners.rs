@@ -23,14 +23,23 @@ pub(super) struct Owner {
 pub(super) struct Owners {
     root: PathBuf,
     known: FxHashMap<u64, Owner>,
+    /// Sockets that no process was seen to hold, and the pass in which they were looked for.
+    not_found: FxHashMap<u64, u64>,
+    pass: u64,
     scans_total: u64,
 }
+
+/// Passes before a socket without an owner is looked for again: those of processes that we may
+/// not see would else cost a scan each time.
+const PASSES_BETWEEN_SEARCHES: u64 = 16;
 
 impl Owners {
     pub(super) fn new(proc_root: &Path) -> Self {
         Self {
             root: proc_root.to_path_buf(),
             known: FxHashMap::default(),
+            not_found: FxHashMap::default(),
+            pass: 0,
             scans_total: 0,
         }
     }
@@ -39,10 +48,19 @@ impl Owners {
     pub(super) fn learn(&mut self, sockets: &[(u64, u32)]) {
         let present: FxHashSet<u64> = sockets.iter().map(|(cookie, _)| *cookie).collect();
         self.known.retain(|cookie, _| present.contains(cookie));
+        self.pass += 1;
+        let pass = self.pass;
+        self.not_found.retain(|cookie, searched| {
+            present.contains(cookie) && pass - *searched < PASSES_BETWEEN_SEARCHES
+        });
         self.forget_ended();
         let unknown: FxHashMap<u32, u64> = sockets
             .iter()
-            .filter(|(cookie, inode)| *inode != 0 && !self.known.contains_key(cookie))
+            .filter(|(cookie, inode)| {
+                *inode != 0
+                    && !self.known.contains_key(cookie)
+                    && !self.not_found.contains_key(cookie)
+            })
             .map(|(cookie, inode)| (*inode, *cookie))
             .collect();
         if !unknown.is_empty() {
@@ -102,6 +120,9 @@ impl Owners {
                 return;
             }
         }
+        let pass = self.pass;
+        self.not_found
+            .extend(sought.into_values().map(|cookie| (cookie, pass)));
     }
 }
 
