@@ -88,12 +88,15 @@ fn lacks(agent: &AgentInfo) -> Vec<String> {
     capabilities
         .filter(|capability| !capability.available)
         .map(|capability| {
-            format!(
-                "{} lacks {}: {}",
+            let lack = format!(
+                "{} lacks {}",
                 printable(&agent.hostname),
-                printable(&capability.name),
-                printable(&capability.reason)
-            )
+                printable(&capability.name)
+            );
+            match capability.reason.as_str() {
+                "" => lack,
+                reason => format!("{lack}: {}", printable(reason)),
+            }
         })
         .collect()
 }

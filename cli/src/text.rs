@@ -91,17 +91,18 @@ pub fn command(process: &Process) -> String {
     printable(&text)
 }
 
-/// The process's name: that of the program it runs rather than the task's, which is cut at 15.
+/// The program's name as its first argument gives it: the task's own name is cut at 15 bytes, and is
+/// "exe" for what runs itself again (busybox, runc).
 pub fn program(process: &Process) -> String {
     let first = process.argv.first().map_or("", String::as_str);
-    let file = first.rsplit('/').next().unwrap_or("");
-    printable(
-        if file.starts_with(process.name.as_str()) && !file.is_empty() {
-            file
-        } else {
-            &process.name
-        },
-    )
+    // "nginx: worker process", "-bash" (a login shell)
+    let title = first.split([' ', ':']).next().unwrap_or("");
+    let file = title
+        .rsplit('/')
+        .next()
+        .unwrap_or("")
+        .trim_start_matches('-');
+    printable(if file.is_empty() { &process.name } else { file })
 }
 
 /// The container's name, else the beginning of its id.
@@ -245,7 +246,13 @@ mod tests {
             )),
             "mesoscope-aggregator"
         );
-        assert_eq!(program(&process("worker", &["nginx: worker"])), "worker");
+        assert_eq!(
+            program(&process("nginx", &["nginx: worker process"])),
+            "nginx"
+        );
+        assert_eq!(program(&process("exe", &["/bin/wget", "x"])), "wget");
+        assert_eq!(program(&process("bash", &["-bash"])), "bash");
+        assert_eq!(program(&process("kswapd0", &[])), "kswapd0");
         assert_eq!(command(&process("kswapd0", &[])), "[kswapd0]");
     }
 
