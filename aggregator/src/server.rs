@@ -115,8 +115,8 @@ impl Server {
             users: security.users.clone(),
             hosts_allowed: config.allow_host.clone().into(),
             connections: Arc::new([
-                ("http connections", http.fill()),
-                ("grpc connections", grpc.fill()),
+                ("http_connections", http.fill()),
+                ("grpc_connections", grpc.fill()),
             ]),
             drain: drain.clone(),
         };

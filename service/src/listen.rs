@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -120,8 +121,7 @@ pub struct Peer {
 pub struct Listener {
     address: SocketAddr,
     connections: mpsc::Receiver<Connection>,
-    slots: Arc<Semaphore>,
-    slots_max: usize,
+    fill: Fill,
 }
 
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
@@ -140,13 +140,16 @@ impl Listener {
         let socket = TcpListener::bind(address).await?;
         let address = socket.local_addr()?;
         let slots = Arc::new(Semaphore::new(connections_max));
+        let fill = Fill {
+            open: Arc::default(),
+            max: connections_max,
+        };
         let (sender, connections) = mpsc::channel(16);
-        tokio::spawn(accept_all(socket, tls, slots.clone(), sender));
+        tokio::spawn(accept_all(socket, tls, slots, fill.clone(), sender));
         Ok(Self {
             address,
             connections,
-            slots,
-            slots_max: connections_max,
+            fill,
         })
     }
 
@@ -160,10 +163,7 @@ impl Listener {
     /// been handed to a server.
     #[must_use]
     pub fn fill(&self) -> Fill {
-        Fill {
-            slots: self.slots.clone(),
-            slots_max: self.slots_max,
-        }
+        self.fill.clone()
     }
 
     /// The connections as a stream, for `tonic`'s `serve_with_incoming`.
@@ -175,22 +175,44 @@ impl Listener {
 /// How many connections of a listener are open.
 #[derive(Debug, Clone)]
 pub struct Fill {
-    slots: Arc<Semaphore>,
-    slots_max: usize,
+    open: Arc<AtomicUsize>,
+    max: usize,
 }
 
 impl Fill {
     /// Connections open now.
     #[must_use]
     pub fn open(&self) -> usize {
-        self.slots_max
-            .saturating_sub(self.slots.available_permits())
+        self.open.load(Ordering::Relaxed)
     }
 
     /// The bound.
     #[must_use]
     pub fn max(&self) -> usize {
-        self.slots_max
+        self.max
+    }
+}
+
+/// What an open connection holds of the bound.
+#[derive(Debug)]
+struct Slot {
+    fill: Fill,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Slot {
+    fn new(fill: Fill, permit: OwnedSemaphorePermit) -> Self {
+        fill.open.fetch_add(1, Ordering::Relaxed);
+        Self {
+            fill,
+            _permit: permit,
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.fill.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -198,10 +220,11 @@ async fn accept_all(
     socket: TcpListener,
     tls: Option<Arc<tls::Server>>,
     slots: Arc<Semaphore>,
+    fill: Fill,
     sender: mpsc::Sender<Connection>,
 ) {
     loop {
-        let Ok(slot) = slots.clone().acquire_owned().await else {
+        let Ok(permit) = slots.clone().acquire_owned().await else {
             return;
         };
         let accepted = tokio::select! {
@@ -220,6 +243,7 @@ async fn accept_all(
         if let Err(error) = tcp.set_nodelay(true) {
             tracing::debug!(%error, "can't set TCP_NODELAY");
         }
+        let slot = Slot::new(fill.clone(), permit);
         let tls = tls.clone();
         let sender = sender.clone();
         tokio::spawn(async move {
@@ -238,7 +262,7 @@ async fn open(
     tcp: TcpStream,
     address: SocketAddr,
     tls: Option<Arc<tls::Server>>,
-    slot: OwnedSemaphorePermit,
+    slot: Slot,
 ) -> io::Result<Connection> {
     let Some(tls) = tls else {
         let peer = Peer {
@@ -274,7 +298,7 @@ async fn open(
 pub struct Connection {
     io: Io,
     peer: Peer,
-    _slot: OwnedSemaphorePermit,
+    _slot: Slot,
 }
 
 #[derive(Debug)]

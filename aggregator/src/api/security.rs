@@ -186,7 +186,6 @@ mod tests {
             "localhost:4040",
             "127.0.0.1:4040",
             "[::1]:4040",
-            "::1",
             "a.localhost",
             "map.example.org:443",
         ] {

@@ -1,0 +1,22 @@
+//! Drives the real binary: agents over gRPC, browsers over HTTP and WebSocket, other programs over
+//! `Observe`.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `binary.rs` | starts and stops the binary, asks it by HTTP |
+//! | `agent.rs` | an agent and what it reports |
+//! | `page.rs` | a WebSocket client that keeps the view as the page does |
+//! | the others | the tests |
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod agent;
+mod binary;
+mod configuration;
+mod garbage;
+mod ingest;
+mod live;
+mod observe;
+mod page;
+mod rest;
+mod tls;

@@ -1,0 +1,110 @@
+//! REST, metrics, the page, and what every request passes.
+
+use mesoscope_proto::v1::Configure;
+
+use super::agent::{self, Agent, Told, hello};
+use super::binary::Aggregator;
+
+#[tokio::test]
+async fn a_node_is_told_in_detail() {
+    let aggregator = Aggregator::start(&[]);
+    let mut client = Agent::with_snapshot(&aggregator, "a", agent::client_side()).await;
+    client.acknowledged().await;
+    let id = "process;a;100;1000000000".replace(';', "%3B");
+    let details = aggregator.json(&format!("/api/topology/processes/{id}")).await;
+    assert_eq!(details["node"]["label"], "curl", "{details:#}");
+    assert_eq!(details["connections"][0]["remote"]["address"], "10.0.0.2");
+    assert_eq!(aggregator.get("/api/topology/processes/nothing").await.status, 404);
+    assert_eq!(aggregator.get("/api/topology/pods/x").await.status, 400);
+    let odd = aggregator.get(&format!("/api/topology/processes/{id}?deep=1")).await;
+    assert_eq!(odd.status, 400);
+    assert!(odd.json()["hint"].as_str().expect("a hint").contains("environment"));
+}
+
+#[tokio::test]
+async fn tier_2_reaches_the_agent_and_again_after_a_reconnect() {
+    let aggregator = Aggregator::start(&[]);
+    let mut agent = Agent::with_snapshot(&aggregator, "a", agent::client_side()).await;
+    agent.acknowledged().await;
+    let json = [("content-type", "application/json")];
+    let path = "/api/v1/agents/a/tier2";
+    let body = "{\"enabled\":true,\"containers\":[\"abc\"]}";
+    let answer = aggregator.post(path, &json, body).await;
+    assert_eq!(answer.status, 204, "{answer:?}");
+    let wanted = Told::Configure(Configure {
+        tier2: false,
+        tier2_containers: vec!["abc".to_owned()],
+    });
+    assert_eq!(agent.receive().await.expect("settings"), wanted);
+    drop(agent);
+    let (mut agent, _) = Agent::connect(&aggregator, hello("a", 2, 0)).await;
+    assert_eq!(agent.receive().await.expect("settings"), wanted);
+
+    let unknown = aggregator.post("/api/v1/agents/b/tier2", &json, body).await;
+    assert_eq!(unknown.status, 404, "{unknown:?}");
+    for bad in ["", "{", "{\"enabled\":1}", "{\"enabled\":true,\"x\":1}"] {
+        let refused = aggregator.post(path, &json, bad).await;
+        assert!((400..500).contains(&refused.status), "{bad}: {refused:?}");
+        assert!(refused.json()["error"].is_string());
+    }
+    let elsewhere = [json[0], ("origin", "http://evil.example")];
+    assert_eq!(aggregator.post(path, &elsewhere, body).await.status, 403);
+    let large = format!("{{\"enabled\":true,\"containers\":[\"{}\"]}}", "x".repeat(100_000));
+    assert_eq!(aggregator.post(path, &json, &large).await.status, 413);
+}
+
+#[tokio::test]
+async fn health_status_and_metrics_answer() {
+    let aggregator = Aggregator::start(&[]);
+    assert_eq!(aggregator.json("/health").await["status"], "ok");
+    assert_eq!(aggregator.json("/api/v1/ping").await["pong"], true);
+    let status = aggregator.json("/api/v1/status").await;
+    assert_eq!((&status["insecure_listen"], &status["tls"]), (&false.into(), &false.into()));
+    let json = [("content-type", "application/json")];
+    let told = aggregator.post("/api/v1/ui/render_time", &json, "{\"ms\":12.5}").await;
+    assert_eq!(told.status, 204, "{told:?}");
+    assert!((aggregator.metric("scope_ui_render_time_ms").await - 12.5).abs() < 1e-9);
+    for bad in ["{\"ms\":-1}", "{\"ms\":\"x\"}", "{\"ms\":1e99}"] {
+        let refused = aggregator.post("/api/v1/ui/render_time", &json, bad).await;
+        assert!((400..500).contains(&refused.status), "{bad}: {refused:?}");
+    }
+    assert!(aggregator.metric("process_resident_memory_bytes").await > 1e6);
+    assert!(aggregator.metric("mesoscope_bound_limit{bound=\"processes\"}").await > 0.0);
+    assert!(aggregator.metric("mesoscope_bound_limit{bound=\"views\"}").await > 0.0);
+}
+
+#[tokio::test]
+async fn the_page_is_served_with_its_headers() {
+    let aggregator = Aggregator::start(&[]);
+    let page = aggregator.get("/").await;
+    assert_eq!(page.status, 200);
+    assert!(page.body.contains("Mesoscope"));
+    let policy = page.header("content-security-policy").expect("a policy");
+    assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"));
+    assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
+    assert_eq!(page.header("cache-control"), Some("no-cache"));
+    let etag = page.header("etag").expect("an etag");
+    let known = aggregator.request("GET", "/", &[("if-none-match", etag)], "").await;
+    assert_eq!((known.status, known.body.len()), (304, 0));
+    let nothing = aggregator.get("/../../etc/passwd").await;
+    assert_eq!(nothing.status, 404);
+    assert_eq!(aggregator.post("/", &[], "").await.status, 405);
+    assert_eq!(aggregator.post("/api/topology", &[], "").await.status, 405);
+    let packed = [("accept-encoding", "gzip")];
+    let topology = aggregator.request("GET", "/metrics", &packed, "").await;
+    assert_eq!(topology.header("content-encoding"), Some("gzip"));
+}
+
+#[tokio::test]
+async fn names_that_were_made_to_resolve_here_are_refused() {
+    let aggregator = Aggregator::start(&["--allow-host", "map.example.org"]);
+    for (host, status) in [
+        ("localhost:4040", 200),
+        ("[::1]:4040", 200),
+        ("map.example.org", 200),
+        ("evil.example", 421),
+    ] {
+        let answer = aggregator.request("GET", "/health", &[("host", host)], "").await;
+        assert_eq!(answer.status, status, "{host}: {answer:?}");
+    }
+}
