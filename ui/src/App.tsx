@@ -51,7 +51,7 @@ function useEscape() {
 const Layout = styled.div`
   height: 100%;
   display: grid;
-  grid-template-rows: 48px minmax(0, 1fr);
+  grid-template: 48px minmax(0, 1fr) / minmax(0, 1fr);
 `;
 
 const Body = styled.div`

@@ -72,7 +72,7 @@ function HealthPills() {
           onClick={() => usePage.getState().setHealth(active === health ? null : health)}
         >
           <HealthIcon health={health} size={14} />
-          <b>{count(counts[health] ?? 0)}</b> {health}
+          <b>{count(counts[health] ?? 0)}</b> <span>{health}</span>
         </Pill>
       ))}
     </Pills>
@@ -143,6 +143,10 @@ const Name = styled.a`
   color: inherit;
   text-decoration: none;
   border-radius: 4px;
+  flex: none;
+  @media (max-width: 1250px) {
+    width: auto;
+  }
 `;
 
 const Space = styled.div`
@@ -150,6 +154,7 @@ const Space = styled.div`
 `;
 
 const Pills = styled.div`
+  flex: none;
   display: flex;
   gap: 6px;
 `;
@@ -174,6 +179,11 @@ const Pill = styled.button`
   &:hover {
     background: var(--raised);
   }
+  @media (max-width: 1250px) {
+    span {
+      display: none;
+    }
+  }
   &[aria-pressed='true'] {
     border-color: var(--accent);
     background: var(--raised);
@@ -186,6 +196,13 @@ const Indicator = styled.div`
   align-items: center;
   gap: 7px;
   min-width: 118px;
+  flex: none;
+  @media (max-width: 1150px) {
+    min-width: 0;
+    time {
+      display: none;
+    }
+  }
   font-size: 12px;
   color: var(--text-2);
   white-space: nowrap;

@@ -11,7 +11,7 @@ const KINDS: Record<string, string> = {
   process: 'Process',
   container: 'Container',
   host: 'Host',
-  uncontained: 'No container',
+  uncontained: 'Uncontained',
   internet: 'Internet',
 };
 
@@ -43,7 +43,8 @@ export function Legend() {
 
 const List = styled.ul`
   display: grid;
-  grid-template-columns: minmax(0, 1fr) minmax(0, 1fr);
+  grid-template-columns: max-content max-content;
+  justify-content: space-between;
   gap: 7px 8px;
   margin: 0 8px;
   padding: 12px 8px 14px;
@@ -53,7 +54,7 @@ const List = styled.ul`
   li {
     display: flex;
     align-items: center;
-    gap: 7px;
+    gap: 6px;
     white-space: nowrap;
   }
 `;

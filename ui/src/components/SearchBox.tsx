@@ -78,7 +78,7 @@ const Frame = styled.div`
   align-items: center;
   gap: 8px;
   flex: 0 1 380px;
-  min-width: 160px;
+  min-width: 110px;
   height: 30px;
   padding: 0 4px 0 10px;
   border: 1px solid var(--line-strong);

@@ -2,6 +2,7 @@ import { useMemo, useRef, useState } from 'react';
 import styled from 'styled-components';
 import { count, duration, joined, quantity, rate } from '../lib/format';
 import { sortRows, tableRows, type ColumnKey, type Row, type Sort } from '../lib/table';
+import { hasEnded } from '../scene/build';
 import { metricOf } from '../scene/metric';
 import { shapeOfKind } from '../scene/shape';
 import { matchedNodes } from '../store/filter';
@@ -94,12 +95,14 @@ function HeadCell({ column, sort, onSort }: { column: Column; sort: Sort; onSort
 
 function TableRow({ row, at, now, selected }: { row: Row; at: number; now: number; selected: boolean }) {
   const { node } = row;
+  const ended = hasEnded(node);
   const select = () => usePage.getState().select(node.id);
   return (
     <BodyRow
       role="row"
       aria-rowindex={at + 2}
       aria-selected={selected}
+      data-ended={ended}
       tabIndex={0}
       style={{ transform: `translateY(${at * ROW_PX}px)` }}
       onClick={select}
@@ -112,14 +115,14 @@ function TableRow({ row, at, now, selected }: { row: Row; at: number; now: numbe
       }}
     >
       <div role="cell">
-        <ShapeIcon shape={shapeOfKind(node.kind)} color={node.pseudo ? 'var(--text-3)' : healthVariable(node.health)} />
+        <ShapeIcon shape={shapeOfKind(node.kind)} color={node.pseudo || ended ? 'var(--text-3)' : healthVariable(node.health)} />
         <strong>{node.label}</strong>
         <small>{node.label_minor}</small>
       </div>
       <div role="cell">{node.group_label}</div>
       <div role="cell" title={node.health_reason}>
-        {!node.pseudo && <HealthIcon health={node.health} size={13} />}
-        {node.health === 'ok' || !node.health_reason ? node.state : node.health_reason}
+        {!node.pseudo && <HealthIcon health={node.health === 'ok' && ended ? 'ended' : node.health} size={13} />}
+        {node.pseudo ? '–' : node.health === 'ok' || !node.health_reason ? node.state : node.health_reason}
       </div>
       <div role="cell" data-number>{value(row, 'cpu')}</div>
       <div role="cell" data-number>{value(row, 'memory')}</div>
@@ -222,6 +225,10 @@ const BodyRow = styled.div`
   }
   strong {
     flex: 0 1 auto;
+  }
+  &[data-ended='true'] > div,
+  &[data-ended='true'] strong {
+    color: var(--text-3);
   }
   small {
     flex: 1 1 0;

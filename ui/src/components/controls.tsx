@@ -64,6 +64,7 @@ export const LinkButton = styled.button`
 `;
 
 const SegmentedGroup = styled.div`
+  flex: none;
   display: inline-flex;
   height: 28px;
   border: 1px solid var(--line-strong);

@@ -111,6 +111,12 @@ export function HealthIcon({ health, size = 15 }: { health: string; size?: numbe
           <circle cx="8" cy="8" r="4.5" fill="var(--ok)" />
         </svg>
       );
+    case 'ended':
+      return (
+        <svg {...props}>
+          <circle cx="8" cy="8" r="4" fill="none" stroke="var(--text-3)" strokeWidth="1.5" strokeDasharray="2.5 2" />
+        </svg>
+      );
     case 'warning':
       return (
         <svg {...props}>

@@ -34,7 +34,8 @@ export class GraphController {
   private readonly renderer: Renderer;
   private readonly camera: Camera;
   private readonly minimap: Minimap;
-  private readonly placement = new LocalPlacement();
+  // One per view: what the views hold differs, and so do its places.
+  private readonly placements = new Map<string, LocalPlacement>();
   private readonly cleanup: (() => void)[] = [];
   private scene: Scene | null = null;
   private glide: Glide | null = null;
@@ -192,12 +193,15 @@ export class GraphController {
     const before = this.scene;
     const focusedId = before?.ids[this.emphasis.focused];
     const hoveredId = before?.ids[this.emphasis.hovered];
-    this.scene = buildScene(topology, usePage.getState().metric, this.placement);
+    const placement = this.placements.get(topology.view) ?? new LocalPlacement();
+    this.placements.set(topology.view, placement);
+    this.scene = buildScene(topology, usePage.getState().metric, placement);
     this.emphasis.focused = this.scene.index.get(focusedId ?? '') ?? -1;
     this.emphasis.hovered = this.scene.index.get(hoveredId ?? '') ?? -1;
     this.hit = new HitTest(this.scene);
     this.order = null;
     this.minimap.setScene(this.scene, this.palette, devicePixelRatio);
+    this.elements.minimap.hidden = this.scene.ids.length === 0;
     this.frameAll(topology.loaded && this.scene.ids.length > 0);
     this.glide = new Glide(this.scene, before, start);
     this.updateMatches();

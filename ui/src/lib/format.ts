@@ -111,8 +111,6 @@ export function field(value: string, type: string): string {
       return number > 0 ? moment(number) : '–';
     case 'bytes':
       return joined(bytes(number));
-    case 'number':
-      return Number.isInteger(number) ? count(number) : String(number);
     default:
       return value;
   }

@@ -2,6 +2,7 @@
 // lasts, the picture is moved and scaled instead of drawn again.
 
 import { paint } from './paint';
+import type { PlacedLabel } from './paint-labels';
 import { paintOverlay } from './paint-overlay';
 import type { Frame, Renderer, Viewport } from './renderer';
 
@@ -16,6 +17,7 @@ export class Canvas2dRenderer implements Renderer {
   private readonly overlay: CanvasRenderingContext2D;
   private readonly cache: CanvasRenderingContext2D;
   private cached: Viewport | null = null;
+  private labels: readonly PlacedLabel[] = [];
   private lastMs = 0;
   private width = 0;
   private height = 0;
@@ -47,6 +49,7 @@ export class Canvas2dRenderer implements Renderer {
   draw(frame: Frame, moving: boolean): number {
     if (moving && this.cached && this.covers(this.cached, frame.viewport)) {
       this.blit(this.cached, frame.viewport);
+      this.labels = [];
       return 0;
     }
     const start = performance.now();
@@ -54,11 +57,13 @@ export class Canvas2dRenderer implements Renderer {
     if (!moving || this.lastMs < DIRECT_MS) {
       this.cached = null;
       this.base.setTransform(this.pixelRatio, 0, 0, this.pixelRatio, 0, 0);
-      paint(this.base, frame);
+      this.labels = paint(this.base, frame);
     } else {
       this.cached = enlarged(frame.viewport);
       this.cache.setTransform(this.pixelRatio, 0, 0, this.pixelRatio, 0, 0);
       paint(this.cache, { ...frame, viewport: this.cached });
+      // Where they are in the moved picture is not where they were put.
+      this.labels = [];
       this.blit(this.cached, frame.viewport);
     }
     this.lastMs = performance.now() - start;
@@ -67,7 +72,7 @@ export class Canvas2dRenderer implements Renderer {
 
   drawOverlay(frame: Frame, timeMs: number, animate: boolean): boolean {
     this.overlay.setTransform(this.pixelRatio, 0, 0, this.pixelRatio, 0, 0);
-    return paintOverlay(this.overlay, frame, animate ? timeMs : 0) && animate;
+    return paintOverlay(this.overlay, frame, this.labels, animate ? timeMs : 0) && animate;
   }
 
   private covers(cached: Viewport, view: Viewport): boolean {

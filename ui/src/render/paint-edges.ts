@@ -57,7 +57,9 @@ function add(strokes: Map<string, Stroke>, frame: Frame, edge: number, curve: Cu
   const zoomed = Math.min(1.4, Math.max(0.6, viewport.k));
   const width = Math.round((scene.edgeWidth[edge]! * zoomed) / WIDTH_STEP) * WIDTH_STEP;
   const leaving = ends === 2 ? 1 : ends === 1 ? 0.5 : 0.25;
-  const alpha = dimmed ? 0.08 : failing ? 0.9 : ((flags & EdgeFlag.Idle) !== 0 ? 0.24 : width > 2.5 ? 0.36 : 0.46) * leaving;
+  const past = (flags & EdgeFlag.Past) !== 0;
+  const steady = (flags & EdgeFlag.Idle) !== 0 ? 0.24 : width > 2.5 ? 0.36 : 0.46;
+  const alpha = dimmed ? 0.08 : failing ? (past ? 0.5 : 0.9) : (past ? 0.12 : steady) * leaving;
   const color = withAlpha(failing ? palette.critical : palette.text3, alpha);
   const key = `${color}|${width}|${failing}`;
   const stroke = strokes.get(key) ?? { color, width: Math.max(failing ? 1.5 : 0.75, width), dash: failing, curves: [] };

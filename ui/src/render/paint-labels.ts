@@ -2,7 +2,8 @@
 
 import { shortened } from '../lib/format';
 import { HealthCode, NodeFlag, Shape } from '../scene/scene';
-import { fonts } from '../theme/tokens';
+import { fonts, type Palette } from '../theme/tokens';
+import { withAlpha } from './color';
 import { isVisible, screenRadius, toScreenX, toScreenY } from './geometry';
 import { Occupied, type Box } from './occupied';
 import { incidentEdges } from './paint-edges';
@@ -12,7 +13,7 @@ import type { Frame } from './renderer';
 const LABELS_MAX = 320;
 const TEXT_MAX = 24;
 const VALUE_FROM_ZOOM = 1.25;
-const LABELS_FROM_RADIUS_PX = 6;
+const LABELS_FROM_RADIUS_PX = 4.2;
 const LINE_PX = 12;
 const GAP_PX = 4;
 
@@ -24,6 +25,16 @@ interface Label {
   r: number;
 }
 
+// A label where it was put, to be drawn again over something.
+export interface PlacedLabel {
+  text: string;
+  value: string;
+  bold: boolean;
+  x: number;
+  top: number;
+}
+
+// Returns the labels of the selected node and its neighbours, which its edges would cover.
 // `radiusMin` is the least radius that the nodes were drawn with.
 export function paintLabels(
   ctx: CanvasRenderingContext2D,
@@ -31,7 +42,7 @@ export function paintLabels(
   visible: readonly number[],
   tabs: readonly Box[],
   radiusMin: number,
-): void {
+): PlacedLabel[] {
   const { scene, viewport } = frame;
   const occupied = new Occupied(viewport.width, viewport.height);
   for (const tab of tabs) occupied.take(tab);
@@ -48,11 +59,17 @@ export function paintLabels(
     if (rank > 0) labels.push({ node, rank, x, y, r });
   }
   labels.sort((a, b) => b.rank - a.rank);
+  const ofSelection: PlacedLabel[] = [];
   let drawn = 0;
   for (const label of labels) {
     if (drawn >= LABELS_MAX) break;
-    if (paintLabel(ctx, frame, label, occupied)) drawn += 1;
+    const placed = place(ctx, frame, label, occupied);
+    if (!placed) continue;
+    drawn += 1;
+    paintLabel(ctx, frame.palette, placed);
+    if (label.node === frame.emphasis.selected || neighbours.has(label.node)) ofSelection.push(placed);
   }
+  return ofSelection;
 }
 
 function neighboursOfSelected(frame: Frame): ReadonlySet<number> {
@@ -82,14 +99,15 @@ function rankOf(frame: Frame, node: number, r: number, neighbours: ReadonlySet<n
   return (ended ? 50 : outside ? 300 : 100) + scene.radius[node]!;
 }
 
-function paintLabel(ctx: CanvasRenderingContext2D, frame: Frame, label: Label, occupied: Occupied): boolean {
-  const { scene, viewport, palette, emphasis } = frame;
+// Below the node or above it, where it touches nothing; null where it does not fit.
+function place(ctx: CanvasRenderingContext2D, frame: Frame, label: Label, occupied: Occupied): PlacedLabel | null {
+  const { scene, viewport, emphasis } = frame;
   const { node, rank, x, y, r } = label;
-  if (!isVisible(viewport, x, y, 20)) return false;
+  if (!isVisible(viewport, x, y, 20)) return null;
   const selected = node === emphasis.selected;
   const bold = rank >= BOLD_FROM_RANK;
   const text = shortened(scene.labels[node]!, TEXT_MAX);
-  ctx.font = `${bold ? 600 : 450} 11px ${fonts.text}`;
+  ctx.font = nameFont(bold);
   const half = ctx.measureText(text).width / 2;
   // Two clouds stand for the two directions; only their second line tells them apart.
   const detailed = viewport.k >= VALUE_FROM_ZOOM || selected || scene.shape[node] === Shape.Cloud;
@@ -98,25 +116,32 @@ function paintLabel(ctx: CanvasRenderingContext2D, frame: Frame, label: Label, o
   const below = y + r + GAP_PX;
   const above = y - r - GAP_PX - height;
   const top = [below, above].find((at) => occupied.isFree(box(x, at, half, height))) ?? (selected ? below : null);
-  if (top === null) return false;
+  if (top === null) return null;
   occupied.take(box(x, top, half + 3, height));
+  return { text, value, bold, x, top };
+}
+
+function nameFont(bold: boolean): string {
+  return `${bold ? 600 : 450} 11px ${fonts.text}`;
+}
+
+export function paintLabel(ctx: CanvasRenderingContext2D, palette: Palette, label: PlacedLabel): void {
+  const { text, value, bold, x, top } = label;
   ctx.textAlign = 'center';
   ctx.textBaseline = 'top';
   ctx.lineJoin = 'round';
   // A rim in the colour of the ground keeps the text readable over lines.
   ctx.lineWidth = 3.5;
-  ctx.strokeStyle = palette.background;
-  ctx.globalAlpha = 0.8;
+  ctx.strokeStyle = withAlpha(palette.background, 0.8);
+  ctx.font = nameFont(bold);
   ctx.strokeText(text, x, top);
-  ctx.globalAlpha = 1;
   ctx.fillStyle = bold ? palette.text1 : palette.text2;
   ctx.fillText(text, x, top);
-  if (value) {
-    ctx.font = `400 10.5px ${fonts.mono}`;
-    ctx.fillStyle = palette.text3;
-    ctx.fillText(value, x, top + 14);
-  }
-  return true;
+  if (!value) return;
+  ctx.font = `400 10.5px ${fonts.mono}`;
+  ctx.strokeText(value, x, top + 14);
+  ctx.fillStyle = palette.text3;
+  ctx.fillText(value, x, top + 14);
 }
 
 function box(x: number, top: number, half: number, height: number): Box {

@@ -8,6 +8,7 @@ import { curvePoint, edgeCurve, isOutside, screenRadius, toScreenX, toScreenY, t
 import { OUTLINES } from './outline';
 import { arrow, incidentEdges } from './paint-edges';
 import { BADGE_FROM_RADIUS_PX, paintNodeBadge } from './badge';
+import { paintLabel, type PlacedLabel } from './paint-labels';
 import { trace } from './paint-nodes';
 import type { Frame } from './renderer';
 
@@ -17,7 +18,13 @@ const PULSE_SPEED_PX_PER_S = 70;
 // A hub may have thousands; the heaviest carry the message.
 const SELECTION_EDGES_MAX = 160;
 
-export function paintOverlay(ctx: CanvasRenderingContext2D, frame: Frame, timeMs: number): boolean {
+// `labels` are those of the selection, which its edges would cover. True when something moves.
+export function paintOverlay(
+  ctx: CanvasRenderingContext2D,
+  frame: Frame,
+  labels: readonly PlacedLabel[],
+  timeMs: number,
+): boolean {
   const { viewport, emphasis } = frame;
   ctx.clearRect(0, 0, viewport.width, viewport.height);
   let animated = false;
@@ -28,6 +35,7 @@ export function paintOverlay(ctx: CanvasRenderingContext2D, frame: Frame, timeMs
   if (emphasis.selected >= 0) {
     animated = paintIncident(ctx, frame, emphasis.selected, 1, timeMs);
     paintHalo(ctx, frame, emphasis.selected, 1, true);
+    for (const label of labels) paintLabel(ctx, frame.palette, label);
   }
   if (emphasis.focused >= 0) paintFocus(ctx, frame, emphasis.focused);
   if (emphasis.hovered >= 0 && emphasis.hovered !== emphasis.selected) paintHoverLabel(ctx, frame, emphasis.hovered);

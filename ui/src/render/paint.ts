@@ -2,7 +2,7 @@
 
 import { paintBundles, paintEdges } from './paint-edges';
 import { paintHulls, paintTabs } from './paint-groups';
-import { paintLabels } from './paint-labels';
+import { paintLabels, type PlacedLabel } from './paint-labels';
 import { paintDots, paintNodes, visibleNodes } from './paint-nodes';
 import { NodeFlag } from '../scene/scene';
 import { radiusScale } from './geometry';
@@ -17,7 +17,8 @@ const SINGLE_EDGES_MAX = 900;
 const LANDMARKS_MAX = 40;
 const LANDMARK_RADIUS_PX = 9;
 
-export function paint(ctx: CanvasRenderingContext2D, frame: Frame): void {
+// Returns the labels of the selection, for the overlay.
+export function paint(ctx: CanvasRenderingContext2D, frame: Frame): PlacedLabel[] {
   const { scene, viewport } = frame;
   ctx.clearRect(0, 0, viewport.width, viewport.height);
   const visible = visibleNodes(frame);
@@ -37,5 +38,5 @@ export function paint(ctx: CanvasRenderingContext2D, frame: Frame): void {
   }
   const tabs = paintTabs(ctx, frame);
   const labelled = near || frame.emphasis.matches || frame.emphasis.selected >= 0 ? visible : landmarks;
-  paintLabels(ctx, frame, labelled, tabs, near ? 0 : LANDMARK_RADIUS_PX);
+  return paintLabels(ctx, frame, labelled, tabs, near ? 0 : LANDMARK_RADIUS_PX);
 }

@@ -51,7 +51,7 @@ describe('buildScene', () => {
     expect(built.flags[1]).toBe(NodeFlag.Throttled);
     expect(built.flags[2]).toBe(NodeFlag.Pseudo);
     expect(built.health[2]).toBe(HealthCode.Ok);
-    expect(built.edgeFlags[0]).toBe(EdgeFlag.Failing | EdgeFlag.Idle);
+    expect(built.edgeFlags[0]).toBe(EdgeFlag.Failing | EdgeFlag.Idle | EdgeFlag.Past);
     expect(built.edgeFlags[1]).toBe(0);
     // What fails comes first, whatever its traffic.
     expect(built.edgesByWeight[0]).toBe(0);

@@ -3,11 +3,11 @@
 import { GapKind, type TopologyNode } from '../api/types';
 import type { FillMetric } from '../store/page';
 import type { Topology } from '../store/topology';
-import { buildBundles, buildEdges } from './edges';
+import { buildBundles, buildEdges, type EdgeArrays } from './edges';
 import { finishGroup, type GroupInput } from './groups';
-import { fillValue, level } from './metric';
+import { fillValue, level, trafficOf } from './metric';
 import { isUnplaced, type LocalPlacement } from './placement';
-import { HealthCode, NodeFlag, type Bounds, type Scene } from './scene';
+import { EdgeFlag, HealthCode, NodeFlag, type Bounds, type Scene } from './scene';
 import { roles, shapeOf } from './shape';
 
 const HEALTH: Record<string, HealthCode> = {
@@ -48,8 +48,9 @@ export function buildScene(topology: Topology, chosen: FillMetric, placement: Lo
   const throttled = throttledContainers(topology);
   const role = roles(topology.edges.values());
   const edges = buildEdges(topology.edges.values(), index);
-  let largest = 0;
-  for (const node of nodes) largest = Math.max(largest, fillValue(node, chosen) ?? 0);
+  const traffic = chosen === 'network' ? trafficOf(topology.edges.values()) : new Map<string, number>();
+  const chosenValues = nodes.map((node) => fillValue(node, chosen, traffic));
+  const largest = chosenValues.reduce<number>((most, value) => Math.max(most, value ?? 0), 0);
 
   const arrays = {
     x: new Float32Array(count),
@@ -76,12 +77,13 @@ export function buildScene(topology: Topology, chosen: FillMetric, placement: Lo
       (hasEnded(node) ? NodeFlag.Ended : 0) |
       (node.pseudo ? NodeFlag.Pseudo : 0) |
       (throttled.has(containerId(node)) ? NodeFlag.Throttled : 0);
-    const { fill, text } = level(node, chosen, largest);
+    const { fill, text } = level(node, chosen, chosenValues[i], largest);
     arrays.fill[i] = fill;
     values[i] = node.pseudo ? node.label_minor : hasEnded(node) ? node.state : text;
     join(grouped, node, i);
   });
 
+  markPast(edges, arrays.flags);
   const groups = [...grouped.values()].filter((group) => group.members.length > 0);
   groups.forEach((group, g) => group.members.forEach((member) => (arrays.group[member] = g)));
   const finished = groups.map((group) => finishGroup(group, arrays));
@@ -100,6 +102,13 @@ export function buildScene(topology: Topology, chosen: FillMetric, placement: Lo
   };
 }
 
+function markPast(edges: EdgeArrays, flags: Uint8Array): void {
+  edges.edgeFlags.forEach((_, edge) => {
+    const ends = flags[edges.edgeSource[edge]!]! | flags[edges.edgeTarget[edge]!]!;
+    if ((ends & NodeFlag.Ended) !== 0) edges.edgeFlags[edge]! |= EdgeFlag.Past;
+  });
+}
+
 function join(groups: Map<string, GroupInput>, node: TopologyNode, i: number): void {
   if (!node.group) return;
   const group = groups.get(node.group) ?? { id: node.group, label: node.group_label || node.group, members: [] };
@@ -115,7 +124,7 @@ function containerId(node: TopologyNode): string {
 
 // Hubs stand out; a host is as large as its size in children tells.
 function radiusOf(node: TopologyNode, degree: number): number {
-  const base = { host: 17, internet: 17, process: 8, address: 8 }[node.kind] ?? 10;
+  const base = { host: 17, internet: 17, process: 9, address: 9 }[node.kind] ?? 10;
   return base + Math.min(5, 1.1 * Math.log2(1 + degree)) + Math.min(3, 0.7 * Math.log2(1 + node.children));
 }
 

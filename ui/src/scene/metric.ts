@@ -1,8 +1,9 @@
 // The chosen metric of a node as a level between empty and full, and in words.
 
-import type { Metric, TopologyNode } from '../api/types';
+import type { Metric, TopologyEdge, TopologyNode } from '../api/types';
 import { joined, quantity } from '../lib/format';
 import type { FillMetric } from '../store/page';
+import { edgeRate } from './edges';
 
 export interface Level {
   // 0 to 1, negative when the node does not have the metric.
@@ -19,17 +20,33 @@ export function metricOf(node: TopologyNode, key: string): Metric | undefined {
   return node.metrics.find((metric) => metric.key === key);
 }
 
-// One number for sorting; undefined when not known.
-export function fillValue(node: TopologyNode, chosen: FillMetric): number | undefined {
+// The bytes per second of each node's edges: what is known of the traffic of a process, which has no
+// counters of its own.
+export function trafficOf(edges: Iterable<TopologyEdge>): Map<string, number> {
+  const traffic = new Map<string, number>();
+  for (const edge of edges) {
+    const rate = edgeRate(edge);
+    if (rate === 0) continue;
+    traffic.set(edge.source, (traffic.get(edge.source) ?? 0) + rate);
+    traffic.set(edge.target, (traffic.get(edge.target) ?? 0) + rate);
+  }
+  return traffic;
+}
+
+// The chosen metric as one number; undefined when not known.
+export function fillValue(
+  node: TopologyNode,
+  chosen: FillMetric,
+  traffic: ReadonlyMap<string, number>,
+): number | undefined {
   if (chosen !== 'network') return metricOf(node, chosen)?.value;
   const inward = metricOf(node, 'network_in')?.value;
   const outward = metricOf(node, 'network_out')?.value;
-  return inward === undefined && outward === undefined ? undefined : (inward ?? 0) + (outward ?? 0);
+  return inward === undefined && outward === undefined ? traffic.get(node.id) : (inward ?? 0) + (outward ?? 0);
 }
 
 // `largest` is the greatest value in the view, for what has no maximum of its own.
-export function level(node: TopologyNode, chosen: FillMetric, largest: number): Level {
-  const value = fillValue(node, chosen);
+export function level(node: TopologyNode, chosen: FillMetric, value: number | undefined, largest: number): Level {
   if (value === undefined) return NONE;
   if (chosen === 'network') {
     const log = value <= 0 ? 0 : (Math.log10(value) - RATE_EMPTY_LOG) / (RATE_FULL_LOG - RATE_EMPTY_LOG);

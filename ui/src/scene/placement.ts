@@ -4,7 +4,7 @@
 import type { TopologyNode } from '../api/types';
 
 const SPACING = 54;
-const GROUP_GAP = 70;
+const GROUP_GAP = 52;
 const GOLDEN_ANGLE = Math.PI * (3 - Math.sqrt(5));
 
 interface Disc {
@@ -51,6 +51,11 @@ export class LocalPlacement {
       if (node && groupOf(node) === place.group) continue;
       this.taken.get(place.group)![place.slot] = undefined;
       this.places.delete(id);
+    }
+    for (const [group, slots] of this.taken) {
+      if (slots.some((id) => id !== undefined)) continue;
+      this.taken.delete(group);
+      this.discs.delete(group);
     }
   }
 

@@ -29,6 +29,8 @@ export const EdgeFlag = {
   Failing: 1,
   // Nothing open and nothing moving.
   Idle: 2,
+  // One end has ended: what is left of it is history.
+  Past: 4,
 } as const;
 
 export interface Group {

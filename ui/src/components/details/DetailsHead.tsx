@@ -21,7 +21,7 @@ export function DetailsHead({ node, gone }: { node: TopologyNode | null; gone: b
       <h1>{node?.label ?? 'Not on the map'}</h1>
       {node?.label_minor && <Minor>{node.label_minor}</Minor>}
       <Chips>
-        {node?.state && node.state !== 'running' && <Chip data-health="unknown">{node.state}</Chip>}
+        {node?.state && !node.pseudo && node.state !== 'running' && <Chip data-health="unknown">{node.state}</Chip>}
         {node && node.health !== '' && hasHealth(node) && (
           <Chip data-health={node.health}>
             <HealthIcon health={node.health} size={13} />

@@ -15,7 +15,7 @@ const ENVIRONMENT = 'Environment';
 // Tables of metadata. The environment may hold secrets: it is not even asked for until somebody wants it.
 export function Sections({ node, sections, environment, onEnvironment }: SectionsProps) {
   // Until the details have come, what the map itself knows.
-  const shown = sections.length > 0 || !node ? sections : [{ title: 'Known so far', fields: node.metadata }];
+  const shown = sections.length > 0 || !node ? sections : [{ title: 'Facts', fields: node.metadata }];
   const hasEnvironment = node?.kind === 'container';
   const revealed = shown.some((section) => section.title === ENVIRONMENT);
   return (
