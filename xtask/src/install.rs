@@ -58,14 +58,11 @@ pub const TEST: &[Need] = &[
     ),
     need(&["qemu-system-x86_64"], "qemu-system-x86", "vmtest"),
     need(&["busybox"], "busybox-static", "the tests' own images"),
-    need(&["cpio"], "cpio", "vmtest's initramfs"),
     need(&["ip"], "iproute2", "network namespaces of the tests"),
     need(&["iptables"], "iptables", "address translation to watch"),
     need(&["conntrack"], "conntrack", "address translation to watch"),
     need(&["crun"], "crun", "the DaemonSet's third variant"),
     need(&["debootstrap"], "debootstrap", "the base of the image"),
-    need(&["curl"], "curl", "the deploy tests"),
-    need(&["jq"], "jq", "the deploy tests"),
 ];
 
 /// To compare with what a user runs today.

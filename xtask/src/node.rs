@@ -34,7 +34,7 @@ fn version_of(node: &Path) -> Option<String> {
 }
 
 /// A virtual environment of Python in target/tools with these packages.
-pub fn python_environment(name: &str, packages: &[&str]) -> Result<PathBuf> {
+fn python_environment(name: &str, packages: &[&str]) -> Result<PathBuf> {
     let folder = tree::tools().join(name);
     let done = folder.join("installed");
     let wanted = packages.join(" ");

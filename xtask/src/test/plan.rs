@@ -58,7 +58,7 @@ fn xtask(arguments: &'static [&'static str]) -> impl Fn() -> Result<Command> {
 }
 
 /// All steps.
-pub fn items() -> Result<Vec<Item>> {
+pub fn items() -> Vec<Item> {
     let mut items = vec![
         item(
             "setup",
@@ -113,8 +113,13 @@ pub fn items() -> Result<Vec<Item>> {
             10,
             xtask(&["page-e2e"]),
         )),
+        with_docker(item(
+            "deploy",
+            "image, manifests, units, alerts",
+            15,
+            deploy_tests,
+        )),
     ];
-    items.extend(deploy_items()?);
     for name in ["capture", "latency", "overhead", "faults", "churn"] {
         let about = format!("bench {name}, its short form");
         items.push(with_docker(item(
@@ -135,36 +140,15 @@ pub fn items() -> Result<Vec<Item>> {
         15,
         xtask(&["vmtest"]),
     ));
-    Ok(items)
+    items
 }
 
-/// One step for each script of deploy/tests.
-fn deploy_items() -> Result<Vec<Item>> {
-    let folder = tree::root().join("deploy/tests");
-    let mut scripts: Vec<PathBuf> = match std::fs::read_dir(&folder) {
-        Ok(entries) => entries.flatten().map(|entry| entry.path()).collect(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(error).context("reading deploy/tests"),
-    };
-    scripts.retain(|path| path.extension().is_some_and(|extension| extension == "sh"));
-    scripts.sort();
-    Ok(scripts
-        .into_iter()
-        .map(|script| {
-            let name = script
-                .file_stem()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
-            let about = format!("deploy/tests/{name}.sh");
-            with_docker(item(&format!("deploy-{name}"), &about, 15, move || {
-                let mut bash = tree::command("bash");
-                bash.arg(&script)
-                    .env("MESOSCOPE_BIN_DIR", tree::target().join("release"));
-                Ok(bash)
-            }))
-        })
-        .collect())
+/// Image, manifests, units and alerts, with the release binaries.
+fn deploy_tests() -> Result<Command> {
+    let mut bash = tree::command("bash");
+    bash.arg("deploy/tests/run.sh")
+        .env("MESOSCOPE_BIN_DIR", tree::target().join("release"));
+    Ok(bash)
 }
 
 /// nextest where it is installed, else cargo test.
@@ -203,7 +187,6 @@ pub fn with_tools(command: &mut Command) -> Result<()> {
     let folders = std::env::split_paths(&path)
         .chain([
             tree::tools().join("bin"),
-            tree::tools().join("validate/bin"),
             PathBuf::from("/usr/sbin"),
             PathBuf::from("/sbin"),
         ])

@@ -2,10 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 
-use crate::{install, node, tree};
-
-/// Checks Kubernetes manifests against the API's own schemas, without a cluster.
-const VALIDATORS: &[&str] = &["kubernetes-validate==1.31.0", "PyYAML"];
+use crate::{install, tree};
 
 /// Installs what is missing for `group`: "up", "bench" or "test".
 pub fn setup(group: &str) -> Result<()> {
@@ -14,9 +11,7 @@ pub fn setup(group: &str) -> Result<()> {
         "bench" => install::ensure(&[install::UP, install::BENCH, &docker()].concat()),
         "test" => {
             install::ensure(&[install::UP, install::TEST, install::BENCH].concat())?;
-            promtool()?;
-            node::python_environment("validate", VALIDATORS)?;
-            Ok(())
+            promtool()
         }
         _ => bail!("setup knows up, bench and test, not {group:?}"),
     }
