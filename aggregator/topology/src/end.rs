@@ -1,6 +1,6 @@
 //! One local end of a connection, held small: there are many.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use mesoscope_proto::v1::{self, ConnectionState, Direction, Protocol};
 
@@ -61,6 +61,13 @@ fn endpoint(
         .ok_or(ChangeRefused::Malformed(what))
 }
 
+fn unspecified(of_family: IpAddr) -> IpAddr {
+    match of_family {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    }
+}
+
 impl Facts {
     pub(crate) fn parse(
         message: &v1::Connection,
@@ -71,8 +78,12 @@ impl Facts {
         if protocol == Protocol::Unspecified {
             return Err(ChangeRefused::Malformed("the protocol of a connection"));
         }
-        let local = endpoint(message.local.as_ref(), "the local end of a connection")?;
         let remote = endpoint(message.remote.as_ref(), "the remote end of a connection")?;
+        let local = match &message.local {
+            // A connect that has not been given an address yet, or failed before it was.
+            None => SocketAddr::new(unspecified(remote.ip()), 0),
+            local => endpoint(local.as_ref(), "the local end of a connection")?,
+        };
         let translated = Translated {
             local: message
                 .translated_local
