@@ -18,4 +18,6 @@ pub mod loss;
 pub mod node_state;
 pub mod ports;
 pub mod session;
+#[cfg(test)]
+mod session_tests;
 pub mod startup;

@@ -40,4 +40,4 @@ pub use sockets::SocketsFound;
 pub use state::{Limits, NodeState, Sizes};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,6 +1,6 @@
 //! The state as a whole: its bounds, what is flushed and what a snapshot holds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use mesoscope_capture::{Clock, MonoNs, ProcessId};
 use mesoscope_proto::v1::{self, change::Change as Kind};
@@ -83,6 +83,9 @@ pub struct Counters {
     pub ends_repeated: u64,
 }
 
+/// Closed gaps kept for the next snapshot at most.
+const GAPS_CLOSED_MAX: usize = 256;
+
 /// The node, as far as it is known.
 pub struct NodeState {
     pub(super) limits: Limits,
@@ -104,6 +107,8 @@ pub struct NodeState {
     host: Option<v1::Host>,
     status: Option<v1::AgentStatus>,
     gaps: BTreeMap<(i32, String, u64), v1::Gap>,
+    /// Closed ones, for a snapshot that takes the place of the batch that told them.
+    gaps_closed: VecDeque<(MonoNs, v1::Gap)>,
     limit_gap_open: bool,
 }
 
@@ -131,6 +136,7 @@ impl NodeState {
             host: None,
             status: None,
             gaps: BTreeMap::new(),
+            gaps_closed: VecDeque::new(),
             limit_gap_open: false,
         }
     }
@@ -181,7 +187,7 @@ impl NodeState {
         self.status = Some(status);
     }
 
-    /// Opens, updates or closes a gap. Closed ones are told once and forgotten.
+    /// Opens, updates or closes a gap.
     pub fn gap(&mut self, gap: v1::Gap) {
         let key = (gap.kind, gap.what.clone(), gap.cgroup_id);
         if self.gaps.get(&key) == Some(&gap) {
@@ -191,6 +197,10 @@ impl NodeState {
             self.gaps.insert(key, gap.clone());
         } else {
             self.gaps.remove(&key);
+            if self.gaps_closed.len() >= GAPS_CLOSED_MAX {
+                self.gaps_closed.pop_front();
+            }
+            self.gaps_closed.push_back((self.now, gap.clone()));
         }
         self.pending.other.push(Kind::Gap(gap));
     }
@@ -284,7 +294,6 @@ impl NodeState {
         let mut waiting = Vec::new();
         self.flush(&mut |change| match change {
             Kind::CgroupEvent(_) | Kind::HostMetrics(_) => waiting.push(change),
-            Kind::Gap(gap) if gap.until_unix_ns != 0 => waiting.push(Kind::Gap(gap)),
             _ => {}
         });
         self.host.iter().cloned().map(Kind::Host).for_each(&mut *emit);
@@ -293,7 +302,8 @@ impl NodeState {
             .cloned()
             .map(Kind::AgentStatus)
             .for_each(&mut *emit);
-        self.gaps.values().cloned().map(Kind::Gap).for_each(&mut *emit);
+        let closed = self.gaps_closed.iter().filter(|(time, _)| *time >= since).map(|(_, gap)| gap);
+        closed.chain(self.gaps.values()).cloned().map(Kind::Gap).for_each(&mut *emit);
         self.containers.snapshot(&mut |message| emit(Kind::Container(message)));
         self.processes
             .snapshot(since, &mut |message| emit(Kind::Process(message)));
