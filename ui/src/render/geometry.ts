@@ -41,6 +41,9 @@ export interface Curve {
 }
 
 const BEND = 0.1;
+const BEND_MAX_PX = 46;
+// Between edges of the same two nodes; the middle of a quadratic curve moves half as far.
+const LANE_PX = 22;
 const RIM_GAP_PX = 3;
 
 // The curve of an edge; bends to its right, so that the two directions run apart. Null when the ends
@@ -58,7 +61,7 @@ export function edgeCurve(scene: Scene, viewport: Viewport, edge: number): Curve
   const rs = screenRadius(scene, source, viewport.k) + RIM_GAP_PX;
   const rt = screenRadius(scene, target, viewport.k) + RIM_GAP_PX;
   if (length <= rs + rt) return null;
-  const bend = Math.min(BEND * length, 46);
+  const bend = Math.min(BEND * length, BEND_MAX_PX) + scene.edgeLane[edge]! * Math.min(LANE_PX, length * 0.2);
   const cx = (sx + tx) / 2 - (dy / length) * bend;
   const cy = (sy + ty) / 2 + (dx / length) * bend;
   const out = Math.hypot(cx - sx, cy - sy);

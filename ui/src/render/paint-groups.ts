@@ -91,14 +91,14 @@ function tabOf(ctx: CanvasRenderingContext2D, group: Group, viewport: Viewport, 
   if (critical) width += ctx.measureText(critical).width + 4;
   const x = toScreenX(viewport, group.x);
   // On the border, but not out of sight while the group is in sight.
-  const bottom = toScreenY(viewport, 2 * group.y - group.top);
+  const bottom = toScreenY(viewport, group.bottom);
   const y = Math.max(toScreenY(viewport, group.top), Math.min(14, bottom - 14));
   const box = { left: x - width / 2, right: x + width / 2, top: y - TAB_HEIGHT / 2, bottom: y + TAB_HEIGHT / 2 };
   return { box, name, count, critical };
 }
 
 function lowered(box: Box, group: Group, viewport: Viewport): Box {
-  const y = toScreenY(viewport, 2 * group.y - group.top);
+  const y = toScreenY(viewport, group.bottom);
   return { ...box, top: y - TAB_HEIGHT / 2, bottom: y + TAB_HEIGHT / 2 };
 }
 

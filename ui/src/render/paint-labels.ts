@@ -30,6 +30,7 @@ export interface PlacedLabel {
   text: string;
   value: string;
   bold: boolean;
+  quiet: boolean;
   x: number;
   top: number;
 }
@@ -118,7 +119,8 @@ function place(ctx: CanvasRenderingContext2D, frame: Frame, label: Label, occupi
   const top = [below, above].find((at) => occupied.isFree(box(x, at, half, height))) ?? (selected ? below : null);
   if (top === null) return null;
   occupied.take(box(x, top, half + 3, height));
-  return { text, value, bold, x, top };
+  const quiet = !bold && (scene.flags[node]! & NodeFlag.Ended) !== 0;
+  return { text, value, bold, quiet, x, top };
 }
 
 function nameFont(bold: boolean): string {
@@ -126,7 +128,7 @@ function nameFont(bold: boolean): string {
 }
 
 export function paintLabel(ctx: CanvasRenderingContext2D, palette: Palette, label: PlacedLabel): void {
-  const { text, value, bold, x, top } = label;
+  const { text, value, bold, quiet, x, top } = label;
   ctx.textAlign = 'center';
   ctx.textBaseline = 'top';
   ctx.lineJoin = 'round';
@@ -135,7 +137,7 @@ export function paintLabel(ctx: CanvasRenderingContext2D, palette: Palette, labe
   ctx.strokeStyle = withAlpha(palette.background, 0.8);
   ctx.font = nameFont(bold);
   ctx.strokeText(text, x, top);
-  ctx.fillStyle = bold ? palette.text1 : palette.text2;
+  ctx.fillStyle = bold ? palette.text1 : quiet ? palette.text3 : palette.text2;
   ctx.fillText(text, x, top);
   if (!value) return;
   ctx.font = `400 10.5px ${fonts.mono}`;

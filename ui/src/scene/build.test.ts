@@ -33,6 +33,11 @@ describe('buildScene', () => {
     expect([...built.incident.subarray(built.incidentStart[0]!, built.incidentStart[1]!)]).toEqual([0]);
   });
 
+  it('keeps protocols between the same two apart', () => {
+    const edges = [edge('a', 'b', { application: 'http' }), edge('a', 'b', { application: 'dns' }), edge('b', 'a')];
+    expect([...scene({ nodes: [node('a'), node('b')], edges }).edgeLane]).toEqual([0, 1, 0]);
+  });
+
   it('marks failing, idle, ended, outside and capped', () => {
     const capped = { agent_id: 'h', hostname: 'h', message: '', gap: gap('2') };
     const built = scene({
@@ -88,6 +93,14 @@ describe('buildScene', () => {
     expect([...scene({ nodes }, 'memory').fill]).toEqual([0.5, -1]);
     expect([...scene({ nodes }, 'network').fill]).toEqual([1, -1]);
     expect([...scene({ nodes }, 'cpu').fill]).toEqual([-1, -1]);
+  });
+
+  it('puts the tab of a group on the border above its middle', () => {
+    const nodes = [node('a', on('h', 0, 0)), node('b', on('h', 100, -100)), node('c', on('h', 100, 100))];
+    const [group] = scene({ nodes }).groups;
+    expect(group!.x).toBe(50);
+    expect(group!.top + group!.padding).toBeCloseTo(-50);
+    expect(group!.bottom - group!.padding).toBeCloseTo(50);
   });
 
   it('is whole without any node', () => {

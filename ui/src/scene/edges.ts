@@ -23,6 +23,7 @@ export interface EdgeArrays {
   edgeTarget: Uint32Array;
   edgeWidth: Float32Array;
   edgeFlags: Uint8Array;
+  edgeLane: Uint8Array;
   edgesByWeight: Uint32Array;
   incidentStart: Uint32Array;
   incident: Uint32Array;
@@ -48,11 +49,17 @@ export function buildEdges(
     edgeTarget: new Uint32Array(count),
     edgeWidth: new Float32Array(count),
     edgeFlags: new Uint8Array(count),
+    edgeLane: new Uint8Array(count),
     edgesByWeight: Uint32Array.from(kept.keys()).sort((a, b) => kept[b]!.weight - kept[a]!.weight),
     incidentStart: new Uint32Array(index.size + 1),
     incident: new Uint32Array(2 * count),
   };
+  const lanes = new Map<number, number>();
   kept.forEach(({ edge, source, target }, i) => {
+    const pair = source * index.size + target;
+    const lane = lanes.get(pair) ?? 0;
+    lanes.set(pair, lane + 1);
+    arrays.edgeLane[i] = lane;
     arrays.edgeSource[i] = source;
     arrays.edgeTarget[i] = target;
     arrays.edgeWidth[i] = edgeWidth(edgeRate(edge));

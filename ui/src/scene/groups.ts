@@ -40,11 +40,10 @@ export function finishGroup(
   const centre = middle(hull);
   const padding = largest + PADDING;
   let radius = 0;
-  let top = Infinity;
   for (let i = 0; i < hull.length; i += 2) {
     radius = Math.max(radius, Math.hypot(hull[i]! - centre.x, hull[i + 1]! - centre.y));
-    top = Math.min(top, hull[i + 1]!);
   }
+  const [top, bottom] = crossed(hull, centre.x);
   return {
     ...input,
     health,
@@ -55,7 +54,22 @@ export function finishGroup(
     y: centre.y,
     radius: radius + padding,
     top: top - padding,
+    bottom: bottom + padding,
   };
+}
+
+// Where a vertical line enters and leaves the hull.
+function crossed(hull: Float32Array, x: number): [top: number, bottom: number] {
+  let [top, bottom] = [Infinity, -Infinity];
+  for (let i = 0; i < hull.length; i += 2) {
+    const [ax, ay] = [hull[i]!, hull[i + 1]!];
+    const [bx, by] = [hull[(i + 2) % hull.length]!, hull[(i + 3) % hull.length]!];
+    if (Math.min(ax, bx) > x || Math.max(ax, bx) < x) continue;
+    const ys = ax === bx ? [ay, by] : [ay + ((by - ay) * (x - ax)) / (bx - ax)];
+    top = Math.min(top, ...ys);
+    bottom = Math.max(bottom, ...ys);
+  }
+  return [top, bottom];
 }
 
 function middle(hull: Float32Array): { x: number; y: number } {

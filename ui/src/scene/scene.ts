@@ -48,7 +48,9 @@ export interface Group {
   y: number;
   // Radius of the circle around everything.
   radius: number;
+  // The border above and below (x, y).
   top: number;
+  bottom: number;
 }
 
 // All traffic between two ends, in both directions. An end is a group, by its index, or a node outside
@@ -93,6 +95,8 @@ export interface Scene {
   // Pixels at zoom 1.
   edgeWidth: Float32Array;
   edgeFlags: Uint8Array;
+  // 0 for the first edge from one node to another, 1 for the next (another protocol), ...
+  edgeLane: Uint8Array;
   // Edge indexes, the heaviest first.
   edgesByWeight: Uint32Array;
   // Edges of each node: indexes into `incident` from incidentStart[n] to incidentStart[n + 1].

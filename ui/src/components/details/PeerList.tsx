@@ -43,7 +43,9 @@ function PeerRow({ peer, share }: { peer: Peer; share: number }) {
       <button type="button" title={hint(peer)} onClick={() => usePage.getState().select(node.id)}>
         <ShapeIcon shape={shapeOfKind(node.kind)} color={node.pseudo ? 'var(--text-3)' : healthVariable(node.health)} />
         <span>{node.label}</span>
-        <em data-failing={failing}>{failing ? 'failing' : peer.applications.join(' ')}</em>
+        <em>
+          {peer.applications.join(' ')} {failing && <strong>failing</strong>}
+        </em>
         <b data-idle={bytesPerSecond === 0}>{traffic}</b>
         <Bar aria-hidden>
           <i style={{ width: `${Math.max(bytesPerSecond > 0 ? 4 : 0, share * 100)}%` }} />
@@ -92,7 +94,8 @@ const List = styled.ul`
     font: 11px var(--mono);
     color: var(--text-3);
   }
-  em[data-failing='true'] {
+  em strong {
+    font-weight: 500;
     color: var(--critical-text);
   }
   b {
