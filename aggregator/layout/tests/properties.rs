@@ -109,8 +109,13 @@ proptest! {
     }
 }
 
-/// Hosts with containers, as `facts` describe real ones: most connections within a few services.
-fn cluster(nodes: usize, groups: usize) -> (Vec<(String, String)>, Vec<(String, String, String)>) {
+/// (id, group)
+type Nodes = Vec<(String, String)>;
+/// (id, source, target)
+type Edges = Vec<(String, String, String)>;
+
+/// Hosts with containers; most connections stay within a service.
+fn cluster(nodes: usize, groups: usize) -> (Nodes, Edges) {
     let mut random = 12_345u64;
     let mut next = |below: usize| {
         random = random

@@ -4,7 +4,9 @@ use std::{net::SocketAddr, sync::Arc};
 
 use mesoscope_proto::v1::{self, ContainerState, Protocol};
 
-use crate::keys::{AgentKey, ContainerKey, EndKey, NodeKey, Owner};
+use smallvec::SmallVec;
+
+use crate::keys::{AgentKey, ContainerKey, EndKey, ListenerKey, NodeKey, Owner};
 
 /// A process, running or just ended.
 #[derive(Debug)]
@@ -20,6 +22,7 @@ pub(crate) struct Process {
     /// As last told: small changes are not worth a message.
     pub metrics: Option<Box<v1::ProcessMetrics>>,
     pub ends: Vec<EndKey>,
+    pub listeners: SmallVec<[ListenerKey; 1]>,
     pub node: NodeKey,
     pub epoch: u32,
     /// In the list of those that have ended.

@@ -64,7 +64,7 @@ impl Topology {
                 break;
             }
             self.ended_processes.pop_front();
-            self.remove_ended_process(key, now_ms);
+            self.remove_ended_process(key);
         }
         while let Some((until, count)) = self.evicted_early.front().copied() {
             if until > now_ms {
@@ -75,13 +75,13 @@ impl Topology {
         }
     }
 
-    fn remove_ended_process(&mut self, key: ProcessKey, now_ms: u64) -> bool {
+    fn remove_ended_process(&mut self, key: ProcessKey) -> bool {
         let gone = |process: &crate::entities::Process| {
             process.ending && (process.has_ended() || !process.known)
         };
         let due = self.processes.get(key).is_some_and(gone);
         if due {
-            self.remove_process(key, now_ms);
+            self.remove_process(key);
         }
         due
     }
@@ -89,7 +89,7 @@ impl Topology {
     /// Makes room by the process that ended first. False when there is none.
     pub(crate) fn evict_ended_process(&mut self, now_ms: u64) -> bool {
         while let Some((until, key)) = self.ended_processes.pop_front() {
-            if !self.remove_ended_process(key, now_ms) {
+            if !self.remove_ended_process(key) {
                 continue;
             }
             self.totals.ended_processes_evicted += 1;
@@ -106,7 +106,7 @@ impl Topology {
     }
 
     /// Forgets a process. Its connections stay in the views above.
-    pub(crate) fn remove_process(&mut self, key: ProcessKey, _now_ms: u64) {
+    pub(crate) fn remove_process(&mut self, key: ProcessKey) {
         let Some(process) = self.processes.remove(key) else {
             return;
         };
@@ -115,6 +115,12 @@ impl Topology {
                 end.owner = Owner::Gone;
                 // The node in the other views must not depend on a process that is gone.
                 end.container = end.container.or(process.container);
+            }
+        }
+        for listener in process.listeners {
+            if let Some(listener) = self.listeners.get_mut(listener) {
+                listener.owner = Owner::Gone;
+                listener.container = listener.container.or(process.container);
             }
         }
         if let Some(agent) = self.agents.get_mut(process.agent) {
@@ -202,7 +208,7 @@ impl Topology {
             self.remove_listener(listener, now_ms);
         }
         for process in processes {
-            self.remove_process(process, now_ms);
+            self.remove_process(process);
         }
         for container in containers {
             self.remove_container(container);
@@ -316,7 +322,8 @@ impl Topology {
         let swept: Vec<_> = self.agents[agent].containers.values().copied().collect();
         for key in swept {
             let container = &mut self.containers[key];
-            if container.epoch == epoch || !container.known || container.is_removed() {
+            let used = !container.known && container.processes > 0;
+            if container.epoch == epoch || used || container.is_removed() {
                 continue;
             }
             container.record.set_state(ContainerState::Removed);

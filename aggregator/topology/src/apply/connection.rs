@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 use crate::{
     Topology,
     end::{End, Facts, Held, Merged},
-    entities::Listener,
+    entities::{Listener, Process},
     error::ChangeRefused,
     keys::{AgentKey, ContainerKey, EndKey, ListenerKey, Owner},
 };
@@ -183,7 +183,7 @@ impl Topology {
     pub(crate) fn set_owner(&mut self, key: EndKey, owner: Owner) {
         self.leave_process(key);
         let end = &mut self.ends[key];
-        end.owner = owner;
+        let before = std::mem::replace(&mut end.owner, owner);
         let place = (end.agent, end.facts.protocol, end.facts.local.port());
         if owner == Owner::Unknown {
             self.places.set_unattributed(place.0, place.1, place.2, key);
@@ -195,6 +195,9 @@ impl Topology {
             list.push(key);
             end.process_slot =
                 u32::try_from(list.len() - 1).expect("ends are bounded far below 2^32");
+        }
+        if before != owner {
+            self.drop_nameless(before);
         }
     }
 
@@ -246,7 +249,7 @@ impl Topology {
             agent.ends.remove(&cookie);
         }
         self.ends.remove(key);
-        self.drop_nameless(owner, now_ms);
+        self.drop_nameless(owner);
         if let Some(peer) = peer
             && let Some(entry) = self.ends.get_mut(peer)
         {
@@ -259,15 +262,15 @@ impl Topology {
         }
     }
 
-    /// A process of which only sockets were known ends with its last socket.
-    fn drop_nameless(&mut self, owner: Owner, now_ms: u64) {
+    /// A process of which only sockets were known goes with its last socket.
+    fn drop_nameless(&mut self, owner: Owner) {
+        let nameless = |process: &Process| {
+            !process.known && process.ends.is_empty() && process.listeners.is_empty()
+        };
         if let Owner::Known(process) = owner
-            && self
-                .processes
-                .get(process)
-                .is_some_and(|entry| !entry.known && entry.ends.is_empty())
+            && self.processes.get(process).is_some_and(nameless)
         {
-            self.end_process(process, now_ms);
+            self.remove_process(process);
         }
     }
 
@@ -328,9 +331,14 @@ impl Topology {
             }
             self.remove_listener(known, now_ms);
         }
+        let owner = self.ensure_process(agent, message.process.as_ref(), now_ms)?;
+        let listener = Listener { owner, ..listener };
         let key = self.listeners.insert(listener);
         self.agents[agent].listeners.insert(message.cookie, key);
         self.places.listen(agent, protocol, local.port(), key);
+        if let Owner::Known(process) = owner {
+            self.processes[process].listeners.push(key);
+        }
         for end in self.ends_concerned_by(key) {
             self.redraw(&[end], now_ms);
             if self.ends[end].held.any() {
@@ -348,6 +356,10 @@ impl Topology {
         let port = listener.local.port();
         self.places
             .unlisten(listener.agent, listener.protocol, port, key);
+        let owner = listener.owner.process();
+        if let Some(process) = owner.and_then(|key| self.processes.get_mut(key)) {
+            process.listeners.retain(|known| *known != key);
+        }
         if let Some(agent) = self.agents.get_mut(listener.agent) {
             agent.listeners.remove(&listener.cookie);
         }
@@ -357,11 +369,11 @@ impl Topology {
                 self.redraw(&[end], now_ms);
             }
         }
-        self.drop_nameless(listener.owner, now_ms);
+        self.drop_nameless(listener.owner);
     }
 
     /// Ends whose process, or whose other side, this listener may tell.
-    fn ends_concerned_by(&self, key: ListenerKey) -> SmallVec<[EndKey; 8]> {
+    pub(crate) fn ends_concerned_by(&self, key: ListenerKey) -> SmallVec<[EndKey; 8]> {
         let mut concerned: SmallVec<[EndKey; 8]> = SmallVec::new();
         let Some(listener) = self.listeners.get(key) else {
             return concerned;

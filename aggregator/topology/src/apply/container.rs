@@ -71,8 +71,17 @@ impl Topology {
         id: &str,
         now_ms: u64,
     ) -> Result<ContainerKey, ChangeRefused> {
-        if let Some(key) = self.agents[agent].containers.get(id) {
-            return Ok(*key);
+        let epoch = self.agents[agent].epoch;
+        if let Some(key) = self.agents[agent].containers.get(id).copied() {
+            let entry = &mut self.containers[key];
+            entry.epoch = epoch;
+            if !entry.known && entry.is_removed() {
+                // Given up too early: something of it is still there.
+                entry.record.set_state(ContainerState::Unspecified);
+                entry.ending = false;
+                self.touch_container(key);
+            }
+            return Ok(key);
         }
         if id.is_empty() || id.len() > ID_LENGTH_MAX {
             return Err(ChangeRefused::Malformed("the id of a container"));
@@ -102,7 +111,7 @@ impl Topology {
             metrics: None,
             processes: 0,
             node: graph.insert(Subject::Container(key), node_id.into(), now_ms),
-            epoch: 0,
+            epoch,
             ending: false,
         });
         let id = self.containers[key].id.clone();
@@ -199,6 +208,9 @@ impl Topology {
 
     /// Forgets a container; connections of it are no longer in the view of containers.
     pub(crate) fn remove_container(&mut self, key: ContainerKey) {
+        if self.containers.contains_key(key) {
+            self.touch_processes_in(key);
+        }
         let Some(entry) = self.containers.remove(key) else {
             return;
         };

@@ -2,6 +2,8 @@
 
 use mesoscope_proto::v1::{self, EventKind, ProcessCause};
 
+use smallvec::SmallVec;
+
 use crate::{
     Topology, ViewKind,
     entities::{Process, process_metrics_differ},
@@ -124,6 +126,7 @@ impl Topology {
             container: None,
             metrics: None,
             ends: Vec::new(),
+            listeners: SmallVec::new(),
             node: graph.insert(Subject::Process(key), id, now_ms),
             epoch: 0,
             ending: false,
@@ -150,9 +153,15 @@ impl Topology {
             self.count_in_container(container, 1);
         }
         if before != container {
+            self.touch_process(process);
             let ends = self.processes[process].ends.clone();
             for end in ends {
                 self.redraw(&[end], now_ms);
+            }
+            for listener in self.processes[process].listeners.clone() {
+                for end in self.ends_concerned_by(listener) {
+                    self.redraw(&[end], now_ms);
+                }
             }
         }
     }

@@ -55,6 +55,42 @@ impl Client {
         }
     }
 
+    /// What another client has differently, in words.
+    pub fn against(&self, other: &Self) -> Vec<String> {
+        let mut list = Vec::new();
+        let ids = |a: Vec<&String>, b: Vec<&String>| {
+            a.into_iter()
+                .chain(b)
+                .cloned()
+                .collect::<std::collections::BTreeSet<_>>()
+        };
+        for id in ids(self.nodes.keys().collect(), other.nodes.keys().collect()) {
+            let (one, two) = (self.nodes.get(&id), other.nodes.get(&id));
+            if one != two {
+                list.push(format!("node {id}:\n  {one:?}\n  {two:?}"));
+            }
+        }
+        for id in ids(self.edges.keys().collect(), other.edges.keys().collect()) {
+            let (one, two) = (self.edges.get(&id), other.edges.get(&id));
+            if one != two {
+                list.push(format!("edge {id}:\n  {one:?}\n  {two:?}"));
+            }
+        }
+        if self.incomplete != other.incomplete {
+            list.push(format!(
+                "incomplete {:?} {:?}",
+                self.incomplete, other.incomplete
+            ));
+        }
+        if (self.hidden, self.sequence) != (other.hidden, other.sequence) {
+            list.push(format!(
+                "hidden {} {}, sequence {} {}",
+                self.hidden, other.hidden, self.sequence, other.sequence
+            ));
+        }
+        list
+    }
+
     /// Node labels and states, for short comparisons.
     pub fn labels(&self) -> Vec<String> {
         let mut labels: Vec<_> = self.nodes.values().map(|node| node.label.clone()).collect();
