@@ -17,7 +17,8 @@ use crate::{ebpf, initramfs, install, tree};
 /// The package that depends on the newest kernel of the release.
 const META_PACKAGE: &str = "linux-image-cloud-amd64";
 const TRIPLE: &str = "x86_64-unknown-linux-gnu";
-/// Boot and checks, without acceleration, on a busy machine.
+/// Boot and checks on a busy machine. There is no acceleration: a KVM inside of a virtual machine is
+/// not always a whole one.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// How the machine's cgroups are mounted; `init` reads it from its environment.
@@ -131,8 +132,6 @@ fn init(sh: &Shell, folder: &Path) -> Result<PathBuf> {
 fn boot(kernel: &Path, initramfs: &Path, cgroups: &str) -> Result<()> {
     let mut machine = tree::command("qemu-system-x86_64")
         .args([
-            "-accel",
-            "kvm",
             "-accel",
             "tcg",
             "-cpu",

@@ -9,10 +9,11 @@ use aya::{
 use mesoscope_events::settings::WINDOW_SHIFT;
 
 use crate::{
-    Capability, CaptureConfig, CaptureError, CaptureStats, Event, Rung, Socket, Tier2,
+    Capability, CaptureConfig, CaptureError, CaptureStats, Event, EventKind, Rung, Socket, Tier2,
     capability::{from_outcomes, nothing},
     decode::decode,
     error::{chain, kernel},
+    exits::RecentExits,
     mounts::Hierarchies,
     programs::{self, Outcomes},
     snapshot,
@@ -24,6 +25,7 @@ pub struct Capture {
     capabilities: Vec<Capability>,
     attached: Option<Attached>,
     counters: Counters,
+    exits: RecentExits,
     ring_bytes: u32,
     /// What [`AsRawFd`] gives when there is no ring: never readable.
     idle: OwnedFd,
@@ -63,6 +65,7 @@ impl Capture {
             capabilities,
             attached,
             counters: Counters::default(),
+            exits: RecentExits::default(),
             ring_bytes: config.ring_bytes,
             idle,
         })
@@ -92,6 +95,11 @@ impl Capture {
                 Some((kind, event)) => {
                     drop(item);
                     *self.counters.received.entry(kind).or_default() += 1;
+                    if let EventKind::Exit { process, .. } = &event.kind
+                        && !self.exits.first(*process)
+                    {
+                        continue;
+                    }
                     events += 1;
                     each(event);
                 }

@@ -15,6 +15,7 @@ pub mod config;
 pub mod decode;
 pub mod error;
 pub mod event;
+mod exits;
 mod mounts;
 mod programs;
 mod snapshot;

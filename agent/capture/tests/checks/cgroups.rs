@@ -21,9 +21,9 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// In the v2 hierarchy.
+    /// In the hierarchy whose cgroups are reported.
     pub fn new(name: &str) -> Result<Self, String> {
-        Self::at(&v2_root()?, name)
+        Self::at(&root()?, name)
     }
 
     /// With a limit, in whichever hierarchy has the memory controller.
@@ -35,7 +35,7 @@ impl Scratch {
                 ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"],
             )
         } else {
-            (v2_root()?, ["memory.max", "memory.swap.max"])
+            (root()?, ["memory.max", "memory.swap.max"])
         };
         let scratch = Self::at(&root, name)?;
         fs::write(scratch.path.join(files[0]), bytes.to_string())
@@ -83,12 +83,18 @@ impl Drop for Scratch {
     }
 }
 
-fn v2_root() -> Result<PathBuf, String> {
-    ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"]
-        .into_iter()
-        .map(PathBuf::from)
-        .find(|path| path.join("cgroup.procs").exists() && path.join("cgroup.controllers").exists())
-        .ok_or_else(|| "no v2 hierarchy is mounted".to_owned())
+/// Root of the hierarchy whose cgroups are reported: v2 where it is mounted, else v1's memory controller.
+fn root() -> Result<PathBuf, String> {
+    let v2 = |path: &Path| path.join("cgroup.controllers").exists();
+    [
+        "/sys/fs/cgroup",
+        "/sys/fs/cgroup/unified",
+        "/sys/fs/cgroup/memory",
+    ]
+    .into_iter()
+    .map(PathBuf::from)
+    .find(|path| v2(path) || (path.ends_with("memory") && path.join("cgroup.procs").exists()))
+    .ok_or_else(|| "no hierarchy is mounted".to_owned())
 }
 
 fn life() -> Outcome {

@@ -38,21 +38,31 @@ pub fn run() -> ExitCode {
 }
 
 fn prepare() -> Outcome {
-    let none = MountFlags::empty();
     for (kind, path) in [
         ("proc", "/proc"),
         ("sysfs", "/sys"),
         ("devtmpfs", "/dev"),
-        ("cgroup2", "/sys/fs/cgroup"),
-        ("tracefs", "/sys/kernel/tracing"),
         ("tmpfs", "/tmp"),
+        ("tracefs", "/sys/kernel/tracing"),
     ] {
-        let _ = fs::create_dir_all(path);
-        mount(kind, path, kind, none, None).map_err(because(&format!("mounting {path}")))?;
+        mount_at(kind, path, None)?;
     }
-    fs::write("/sys/fs/cgroup/cgroup.subtree_control", "+memory +pids")
-        .map_err(because("turning controllers on"))?;
+    if std::env::var("MESOSCOPE_CGROUPS").is_ok_and(|cgroups| cgroups == "v1") {
+        mount_at("tmpfs", "/sys/fs/cgroup", None)?;
+        mount_at("cgroup", "/sys/fs/cgroup/memory", Some(c"memory"))?;
+    } else {
+        mount_at("cgroup2", "/sys/fs/cgroup", None)?;
+        fs::write("/sys/fs/cgroup/cgroup.subtree_control", "+memory +pids")
+            .map_err(because("turning controllers on"))?;
+    }
     loopback_up()
+}
+
+fn mount_at(kind: &str, path: &str, options: Option<&std::ffi::CStr>) -> Outcome {
+    // What the kernel has mounted itself, or made in sysfs, is there already.
+    let _ = fs::create_dir_all(path);
+    mount(kind, path, kind, MountFlags::empty(), options)
+        .map_err(because(&format!("mounting {path}")))
 }
 
 /// Brings the loopback interface up: RTM_NEWLINK with IFF_UP for interface 1 (rtnetlink(7)).
