@@ -6,7 +6,7 @@ import type { Bounds } from '../scene/scene';
 
 const ZOOM_MIN = 0.04;
 const ZOOM_MAX = 8;
-const FIT_ZOOM_MAX = 1.6;
+const FIT_ZOOM_MAX = 2;
 const FIT_MARGIN_PX = 36;
 // The buttons and the small map lie at the bottom.
 const FIT_BOTTOM_PX = 56;

@@ -89,7 +89,7 @@ function tabOf(ctx: CanvasRenderingContext2D, group: Group, viewport: Viewport, 
   if (count) width += ctx.measureText(count).width + 6;
   if (group.health !== HealthCode.Ok) width += 2 * BADGE_PX + 6;
   if (critical) width += ctx.measureText(critical).width + 4;
-  const x = toScreenX(viewport, group.x);
+  const x = toScreenX(viewport, group.tabX);
   // On the border, but not out of sight while the group is in sight.
   const bottom = toScreenY(viewport, group.bottom);
   const y = Math.max(toScreenY(viewport, group.top), Math.min(14, bottom - 14));

@@ -100,7 +100,7 @@ function rankOf(frame: Frame, node: number, r: number, neighbours: ReadonlySet<n
   return (ended ? 50 : outside ? 300 : 100) + scene.radius[node]!;
 }
 
-// Below the node or above it, where it touches nothing; null where it does not fit.
+// Below the node, above or beside it, where it touches nothing; null where it does not fit.
 function place(ctx: CanvasRenderingContext2D, frame: Frame, label: Label, occupied: Occupied): PlacedLabel | null {
   const { scene, viewport, emphasis } = frame;
   const { node, rank, x, y, r } = label;
@@ -115,12 +115,19 @@ function place(ctx: CanvasRenderingContext2D, frame: Frame, label: Label, occupi
   const value = detailed ? shortened(scene.values[node]!, TEXT_MAX) : '';
   const height = value ? LINE_PX + 13 : LINE_PX;
   const below = y + r + GAP_PX;
-  const above = y - r - GAP_PX - height;
-  const top = [below, above].find((at) => occupied.isFree(box(x, at, half, height))) ?? (selected ? below : null);
-  if (top === null) return null;
-  occupied.take(box(x, top, half + 3, height));
+  const beside = r + GAP_PX + half;
+  const places: [x: number, top: number][] = [
+    [x, below],
+    [x, y - r - GAP_PX - height],
+    [x + beside, y - height / 2],
+    [x - beside, y - height / 2],
+  ];
+  const free = places.find(([centre, top]) => occupied.isFree(box(centre, top, half, height)));
+  if (!free && !selected) return null;
+  const [centre, top] = free ?? [x, below];
+  occupied.take(box(centre, top, half + 3, height));
   const quiet = !bold && (scene.flags[node]! & NodeFlag.Ended) !== 0;
-  return { text, value, bold, quiet, x, top };
+  return { text, value, bold, quiet, x: centre, top };
 }
 
 function nameFont(bold: boolean): string {

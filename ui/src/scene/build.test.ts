@@ -95,12 +95,13 @@ describe('buildScene', () => {
     expect([...scene({ nodes }, 'cpu').fill]).toEqual([-1, -1]);
   });
 
-  it('puts the tab of a group on the border above its middle', () => {
+  it('puts the tab of a group on its border', () => {
     const nodes = [node('a', on('h', 0, 0)), node('b', on('h', 100, -100)), node('c', on('h', 100, 100))];
     const [group] = scene({ nodes }).groups;
-    expect(group!.x).toBe(50);
-    expect(group!.top + group!.padding).toBeCloseTo(-50);
-    expect(group!.bottom - group!.padding).toBeCloseTo(50);
+    // Between the middle (50) and the highest corner (100, -100); the side above is at 45 degrees.
+    expect(group!.tabX).toBe(75);
+    expect(group!.top).toBeCloseTo(-75 - group!.padding * Math.SQRT2, 0);
+    expect(group!.bottom).toBeCloseTo(75 + group!.padding * Math.SQRT2, 0);
   });
 
   it('is whole without any node', () => {

@@ -43,7 +43,9 @@ export function finishGroup(
   for (let i = 0; i < hull.length; i += 2) {
     radius = Math.max(radius, Math.hypot(hull[i]! - centre.x, hull[i + 1]! - centre.y));
   }
-  const [top, bottom] = crossed(hull, centre.x);
+  // Between the middle and the highest corner: near the top, and not far from the middle.
+  const tabX = (centre.x + highest(hull)) / 2;
+  const [top, bottom] = crossed(hull, tabX, padding);
   return {
     ...input,
     health,
@@ -53,23 +55,42 @@ export function finishGroup(
     x: centre.x,
     y: centre.y,
     radius: radius + padding,
-    top: top - padding,
-    bottom: bottom + padding,
+    tabX,
+    top,
+    bottom,
   };
 }
 
-// Where a vertical line enters and leaves the hull.
-function crossed(hull: Float32Array, x: number): [top: number, bottom: number] {
+// Where a vertical line enters and leaves the border, which runs `padding` outside of the hull: arcs
+// around the corners, and the sides moved outwards.
+function crossed(hull: Float32Array, x: number, padding: number): [top: number, bottom: number] {
   let [top, bottom] = [Infinity, -Infinity];
+  const include = (y: number) => {
+    top = Math.min(top, y);
+    bottom = Math.max(bottom, y);
+  };
   for (let i = 0; i < hull.length; i += 2) {
     const [ax, ay] = [hull[i]!, hull[i + 1]!];
     const [bx, by] = [hull[(i + 2) % hull.length]!, hull[(i + 3) % hull.length]!];
-    if (Math.min(ax, bx) > x || Math.max(ax, bx) < x) continue;
-    const ys = ax === bx ? [ay, by] : [ay + ((by - ay) * (x - ax)) / (bx - ax)];
-    top = Math.min(top, ...ys);
-    bottom = Math.max(bottom, ...ys);
+    const reach = padding ** 2 - (x - ax) ** 2;
+    if (reach >= 0) {
+      include(ay - Math.sqrt(reach));
+      include(ay + Math.sqrt(reach));
+    }
+    const length = Math.hypot(bx - ax, by - ay);
+    if (length === 0) continue;
+    const [ox, oy] = [((by - ay) / length) * padding, (-(bx - ax) / length) * padding];
+    const [x1, x2] = [ax + ox, bx + ox];
+    if (x1 === x2 || Math.min(x1, x2) > x || Math.max(x1, x2) < x) continue;
+    include(ay + oy + ((by - ay) * (x - x1)) / (x2 - x1));
   }
   return [top, bottom];
+}
+
+function highest(hull: Float32Array): number {
+  let at = 0;
+  for (let i = 2; i < hull.length; i += 2) if (hull[i + 1]! < hull[at + 1]!) at = i;
+  return hull[at]!;
 }
 
 function middle(hull: Float32Array): { x: number; y: number } {

@@ -48,7 +48,8 @@ export interface Group {
   y: number;
   // Radius of the circle around everything.
   radius: number;
-  // The border above and below (x, y).
+  // Where its tab hangs, and the border above and below that.
+  tabX: number;
   top: number;
   bottom: number;
 }
