@@ -1,21 +1,43 @@
 //! Containers of containerd and CRI-O, by the Container Runtime Interface (v1).
+//!
+//! * `watcher`: finds the runtime and finds it again; `session`: one connection, its lists, events
+//!   and our questions.
+//! * `convert`: from the runtime's answers to our messages.
+//!
+//! The interface tells no names but those of Kubernetes: a container made past it (`ctr`, nerdctl)
+//! is known by its cgroup only.
+
+mod convert;
+mod session;
+#[cfg(test)]
+mod tests;
+mod watcher;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
 use crate::runtime::{Watch, WatchStats};
 
+/// Generated from `proto/runtime/v1/cri.proto`.
+#[allow(dead_code, missing_docs, clippy::all, clippy::pedantic)]
+mod api {
+    tonic::include_proto!("runtime.v1");
+}
+
 /// How to watch a runtime by the CRI.
 #[derive(Clone, Debug)]
 pub struct CriConfig {
-    /// The runtime's socket; `None` tries the usual ones of containerd, CRI-O, k3s and cri-dockerd.
+    /// The runtime's socket; `None` tries the usual ones of containerd, k3s, CRI-O and cri-dockerd.
     pub socket: Option<PathBuf>,
     /// Events that wait for the reader at most.
     pub channel_capacity: usize,
     /// Pause between two lists where the runtime sends no events.
-    pub poll_interval: std::time::Duration,
+    pub poll_interval: Duration,
+    /// Pause between two lists where it does.
+    pub relist_interval: Duration,
 }
 
 impl Default for CriConfig {
@@ -23,21 +45,22 @@ impl Default for CriConfig {
         Self {
             socket: None,
             channel_capacity: 1024,
-            poll_interval: std::time::Duration::from_secs(5),
+            poll_interval: Duration::from_secs(5),
+            relist_interval: Duration::from_secs(300),
         }
     }
 }
 
-/// Watches the runtime until the result is dropped: first every container, then each change. A
-/// missing runtime, or one that restarts, is waited for.
+/// Watches the runtime until the result is dropped: first every container and pod sandbox, then
+/// each change. A missing runtime, or one that restarts, is waited for.
+///
+/// # Panics
+/// Outside of a tokio runtime.
 #[must_use]
 pub fn watch(config: CriConfig) -> Watch {
     let (sender, events) = mpsc::channel(config.channel_capacity.max(1));
     let stats = Arc::new(WatchStats::default());
-    let task = tokio::spawn(async move {
-        let _sender: mpsc::Sender<crate::runtime::RuntimeEvent> = sender;
-        std::future::pending::<()>().await;
-    });
+    let task = tokio::spawn(watcher::run(config, sender, Arc::clone(&stats)));
     Watch {
         events,
         stats,
