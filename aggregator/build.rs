@@ -7,8 +7,9 @@ const PLACEHOLDER: &str = "<!doctype html>
 <head><meta charset=\"utf-8\"><title>Mesoscope</title></head>
 <body>
 <h1>Mesoscope runs, without its page</h1>
-<p>This aggregator was built before the page was. Build both with</p>
-<pre>cargo xtask build</pre>
+<p>This aggregator was built before the page was. Build it, and the aggregator again, with</p>
+<pre>cargo xtask build-page
+cargo build --release -p mesoscope-aggregator</pre>
 <p>The map is at <a href=\"/api/topology?view=processes\">/api/topology</a> meanwhile, and in
 <code>mesoscope topology</code>.</p>
 </body>

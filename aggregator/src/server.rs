@@ -7,7 +7,8 @@ use anyhow::Context;
 use mesoscope_proto::v1::Incomplete;
 use mesoscope_proto::v1::observe_server::ObserveServer;
 use mesoscope_proto::v1::uplink_server::UplinkServer;
-use mesoscope_service::listen::{Listener, Peer, Posture};
+use mesoscope_service::http;
+use mesoscope_service::listen::{Listener, Posture};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::codec::CompressionEncoding;
@@ -187,10 +188,12 @@ async fn clean(
 }
 
 async fn serve_http(http: Listener, api: Api, drain: CancellationToken) -> anyhow::Result<()> {
-    let service = api::router(api).into_make_service_with_connect_info::<Peer>();
-    let serving =
-        axum::serve(http, service).with_graceful_shutdown(drain.clone().cancelled_owned());
-    within_drain(async { serving.await.context("HTTP failed") }, drain).await
+    let serving = http::serve(http, api::router(api), drain.clone());
+    let serving = async {
+        serving.await;
+        Ok(())
+    };
+    within_drain(serving, drain).await
 }
 
 async fn serve_grpc(

@@ -5,6 +5,7 @@
 //! | [`config`] | one struct per service from flags, environment and a TOML file; `--print-config` |
 //! | [`units`] | durations and sizes with units |
 //! | [`listen`] | where a service may listen, and the sockets themselves, plain or TLS |
+//! | [`http`] | serves an axum router on such a socket |
 //! | [`tls`] | rustls and tonic configurations from PEM files |
 //! | [`token`] | bearer tokens from files, compared in constant time, on both sides |
 //! | [`access`] | who may come in: token or client certificate |
@@ -20,6 +21,7 @@ pub mod access;
 pub mod config;
 pub mod drain;
 pub mod exit;
+pub mod http;
 pub mod listen;
 pub mod logs;
 pub mod process;

@@ -67,7 +67,6 @@ pub struct Api {
 }
 
 /// The HTTP side.
-#[must_use]
 pub fn router(api: Api) -> Router {
     let guarded = Router::new()
         .route("/api/topology", get(rest::topology))

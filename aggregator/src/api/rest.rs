@@ -134,8 +134,7 @@ pub(super) async fn tier2(
     let hint = "{\"enabled\": true, \"containers\": [\"ID\", ...]}; no containers: the whole node";
     let Json(asked) =
         body.map_err(|error| ApiError::new(error.status(), error.body_text(), hint))?;
-    let local = peer.address.ip().to_canonical().is_loopback();
-    if api.posture == Posture::Insecure && admitted == Admitted::Open && !local {
+    if !may_control(api.posture, &admitted, &peer) {
         tracing::warn!(target: "audit", peer = %peer.address, agent_id, "tier 2 refused: not authenticated");
         return Err(ApiError::new(
             StatusCode::FORBIDDEN,
@@ -201,4 +200,30 @@ pub(super) async fn wrong_method(method: Method, uri: Uri) -> ApiError {
         error,
         "docs/api.md lists paths and methods",
     )
+}
+
+/// Control is for whom authentication let in, and for this machine.
+fn may_control(posture: Posture, admitted: &Admitted, peer: &Peer) -> bool {
+    posture == Posture::Loopback
+        || *admitted != Admitted::Open
+        || peer.address.ip().to_canonical().is_loopback()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_from_elsewhere_needs_authentication() {
+        let peer = |text: &str| Peer {
+            address: text.parse().expect("literal"),
+            tls: false,
+            certificate: None,
+        };
+        let (near, far) = (peer("127.0.0.1:1"), peer("10.0.0.9:1"));
+        assert!(may_control(Posture::Loopback, &Admitted::Open, &near));
+        assert!(may_control(Posture::Insecure, &Admitted::Open, &near));
+        assert!(!may_control(Posture::Insecure, &Admitted::Open, &far));
+        assert!(may_control(Posture::Secured, &Admitted::Token, &far));
+    }
 }

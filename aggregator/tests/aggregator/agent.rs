@@ -61,7 +61,10 @@ impl Agent {
         Self::open(client, hello).await.expect("welcome")
     }
 
-    pub async fn open<T>(mut client: UplinkClient<T>, hello: Hello) -> Result<(Self, Welcome), Status>
+    pub async fn open<T>(
+        mut client: UplinkClient<T>,
+        hello: Hello,
+    ) -> Result<(Self, Welcome), Status>
     where
         T: tonic::client::GrpcService<tonic::body::Body>,
         T::Error: Into<tonic::codegen::StdError>,
@@ -74,7 +77,10 @@ impl Agent {
             message: Some(agent_message::Message::Hello(hello)),
         };
         outbound.send(first).await.expect("there is room");
-        let inbound = client.report(ReceiverStream::new(messages)).await?.into_inner();
+        let inbound = client
+            .report(ReceiverStream::new(messages))
+            .await?
+            .into_inner();
         let mut agent = Self {
             outbound,
             inbound,
@@ -174,7 +180,13 @@ pub fn process(pid: u32, name: &str) -> Change {
 }
 
 /// One end of a TCP connection.
-pub fn connection(cookie: u64, pid: u32, direction: Direction, local: &str, remote: &str) -> Change {
+pub fn connection(
+    cookie: u64,
+    pid: u32,
+    direction: Direction,
+    local: &str,
+    remote: &str,
+) -> Change {
     let endpoint = |text: &str| Endpoint::from(text.parse::<SocketAddr>().expect("an endpoint"));
     changed(change::Change::Connection(Connection {
         cookie,
@@ -195,11 +207,19 @@ pub fn connection(cookie: u64, pid: u32, direction: Direction, local: &str, remo
 /// What the connecting side of the tests' one connection reports.
 pub fn client_side() -> Vec<Change> {
     let end = connection(7, 100, Direction::Outbound, "10.0.0.1:40000", "10.0.0.2:80");
-    vec![host("client.example", "10.0.0.1"), process(100, "curl"), end]
+    vec![
+        host("client.example", "10.0.0.1"),
+        process(100, "curl"),
+        end,
+    ]
 }
 
 /// And its listening side.
 pub fn server_side() -> Vec<Change> {
     let end = connection(9, 200, Direction::Inbound, "10.0.0.2:80", "10.0.0.1:40000");
-    vec![host("server.example", "10.0.0.2"), process(200, "nginx"), end]
+    vec![
+        host("server.example", "10.0.0.2"),
+        process(200, "nginx"),
+        end,
+    ]
 }

@@ -32,7 +32,10 @@ fn command(args: &[&str]) -> Command {
 
 /// Runs the binary to its end, for configurations that it refuses.
 pub fn run(args: &[&str], env: &[(&str, &str)]) -> Output {
-    command(args).envs(env.iter().copied()).output().expect("the binary runs")
+    command(args)
+        .envs(env.iter().copied())
+        .output()
+        .expect("the binary runs")
 }
 
 impl Aggregator {
@@ -43,9 +46,19 @@ impl Aggregator {
 
     pub fn start_on(port: u16, grpc_port: u16, args: &[&str]) -> Self {
         let (port, grpc_port) = (port.to_string(), grpc_port.to_string());
-        let all = ["--port", &port, "--grpc-port", &grpc_port, "--log-format", "json"];
+        let all = [
+            "--port",
+            &port,
+            "--grpc-port",
+            &grpc_port,
+            "--log-format",
+            "json",
+        ];
         let all: Vec<&str> = all.iter().chain(args).copied().collect();
-        let mut child = command(&all).stderr(Stdio::piped()).spawn().expect("the binary starts");
+        let mut child = command(&all)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
         let log = BufReader::new(child.stderr.take().expect("piped"));
         let (sender, receiver) = mpsc::channel();
         std::thread::spawn(move || {
@@ -65,7 +78,10 @@ impl Aggregator {
             }
             let _ = sender.send(Err(before));
         });
-        match receiver.recv_timeout(PATIENCE).expect("it says where it listens") {
+        match receiver
+            .recv_timeout(PATIENCE)
+            .expect("it says where it listens")
+        {
             Ok((http, grpc)) => Self { child, http, grpc },
             Err(log) => panic!("it did not start: {log}"),
         }
@@ -82,7 +98,10 @@ impl Aggregator {
     pub fn terminate(mut self) -> (Option<i32>, Duration) {
         let begun = Instant::now();
         let pid = self.child.id().to_string();
-        Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
+        Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .expect("kill runs");
         let status = self.child.wait().expect("it has ended");
         (status.code(), begun.elapsed())
     }
@@ -115,7 +134,10 @@ impl Aggregator {
     /// A figure of `/metrics`; 0 when it is not there.
     pub async fn metric(&self, name: &str) -> f64 {
         let answer = self.get("/metrics").await;
-        let line = answer.body.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let line = answer
+            .body
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.map_or(0.0, |value| value.parse().expect("a number"))
     }
 }
@@ -164,7 +186,10 @@ pub async fn exchange(
         request.push_str(&format!("{name}: {value}\r\n"));
     }
     request.push_str(&format!("content-length: {}\r\n\r\n{body}", body.len()));
-    stream.write_all(request.as_bytes()).await.expect("it takes the request");
+    stream
+        .write_all(request.as_bytes())
+        .await
+        .expect("it takes the request");
     let mut bytes = Vec::new();
     // A TLS peer may close without its goodbye.
     let _ = stream.read_to_end(&mut bytes).await;
@@ -178,7 +203,11 @@ pub async fn exchange(
     Answer {
         status: status.unwrap_or_else(|| panic!("no HTTP answer: {text:?}")),
         head: head.to_owned(),
-        body: if chunked { dechunk(body) } else { body.to_owned() },
+        body: if chunked {
+            dechunk(body)
+        } else {
+            body.to_owned()
+        },
     }
 }
 

@@ -44,12 +44,23 @@ fn an_address_that_others_reach_needs_protection_or_the_word() {
 async fn an_insecure_aggregator_says_so_wherever_it_is_looked_at() {
     let aggregator = Aggregator::start(&["--host=0.0.0.0", "--insecure-listen"]);
     assert!((aggregator.metric("mesoscope_insecure_listen").await - 1.0).abs() < 0.1);
-    assert_eq!(aggregator.json("/api/v1/status").await["insecure_listen"], true);
+    assert_eq!(
+        aggregator.json("/api/v1/status").await["insecure_listen"],
+        true
+    );
     let page = Page::open(&aggregator, "view=hosts").await;
-    let said = page.view.incomplete.iter().any(|one| one.message.contains("--insecure-listen"));
+    let said = page
+        .view
+        .incomplete
+        .iter()
+        .any(|one| one.message.contains("--insecure-listen"));
     assert!(said, "{:?}", page.view.incomplete);
     let topology = aggregator.json("/api/topology?view=hosts").await;
-    assert!(topology["incomplete"].to_string().contains("--insecure-listen"));
+    assert!(
+        topology["incomplete"]
+            .to_string()
+            .contains("--insecure-listen")
+    );
 }
 
 #[test]
@@ -65,7 +76,10 @@ fn a_taken_port_is_named() {
 fn the_configuration_can_be_printed() {
     let output = binary::run(&["--print-config"], &[("MAX_DATA_AGE", "2h")]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(text.contains("max_data_age = \"2h\" # environment variable MAX_DATA_AGE"), "{text}");
+    assert!(
+        text.contains("max_data_age = \"2h\" # environment variable MAX_DATA_AGE"),
+        "{text}"
+    );
     let output = binary::run(&["--print-config-reference"], &[]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.contains("`MESOSCOPE_HOST`, `APP_HOST`"), "{text}");

@@ -58,10 +58,14 @@ impl Decoder for Raw {
 }
 
 async fn report(aggregator: &Aggregator, messages: Vec<Vec<u8>>) -> Result<(), Status> {
-    let mut grpc = Grpc::new(agent::channel(aggregator).await).max_encoding_message_size(usize::MAX);
+    let mut grpc =
+        Grpc::new(agent::channel(aggregator).await).max_encoding_message_size(usize::MAX);
     grpc.ready().await.expect("it listens");
     let request = Request::new(futures::stream::iter(messages));
-    let mut stream = grpc.streaming(request, PathAndQuery::from_static(PATH), Raw).await?.into_inner();
+    let mut stream = grpc
+        .streaming(request, PathAndQuery::from_static(PATH), Raw)
+        .await?
+        .into_inner();
     while stream.message().await?.is_some() {}
     Ok(())
 }
@@ -69,7 +73,11 @@ async fn report(aggregator: &Aggregator, messages: Vec<Vec<u8>>) -> Result<(), S
 async fn assert_unharmed(aggregator: &Aggregator) {
     assert_eq!(aggregator.json("/health").await["status"], "ok");
     let list = aggregator.json("/api/v1/agents/list").await;
-    assert_eq!(list["agents"].as_array().expect("a list").len(), 0, "{list}");
+    assert_eq!(
+        list["agents"].as_array().expect("a list").len(),
+        0,
+        "{list}"
+    );
 }
 
 #[tokio::test]
@@ -81,7 +89,11 @@ async fn random_messages_are_refused_and_counted() {
         let message = bytes.new_tree(&mut runner).expect("a strategy").current();
         let refused = report(&aggregator, vec![message.clone()]).await;
         let refused = refused.expect_err("random bytes are no Hello");
-        assert_eq!(refused.code(), Code::InvalidArgument, "{message:?}: {refused}");
+        assert_eq!(
+            refused.code(),
+            Code::InvalidArgument,
+            "{message:?}: {refused}"
+        );
     }
     let name = "mesoscope_ingest_decode_errors_total{reason=\"undecodable\"}";
     assert!(aggregator.metric(name).await > 100.0);
@@ -91,7 +103,9 @@ async fn random_messages_are_refused_and_counted() {
 #[tokio::test]
 async fn an_oversized_message_is_refused_before_it_is_read() {
     let aggregator = Aggregator::start(&[]);
-    let refused = report(&aggregator, vec![vec![0; 17 << 20]]).await.expect_err("17 MiB");
+    let refused = report(&aggregator, vec![vec![0; 17 << 20]])
+        .await
+        .expect_err("17 MiB");
     assert_eq!(refused.code(), Code::OutOfRange, "{refused}");
     assert!(refused.message().contains("16777216"), "{refused}");
     let name = "mesoscope_ingest_decode_errors_total{reason=\"oversized\"}";
@@ -103,7 +117,9 @@ async fn an_oversized_message_is_refused_before_it_is_read() {
 #[tokio::test]
 async fn a_truncated_message_is_refused() {
     let aggregator = Aggregator::start(&[]);
-    let stream = TcpStream::connect(aggregator.grpc).await.expect("it listens");
+    let stream = TcpStream::connect(aggregator.grpc)
+        .await
+        .expect("it listens");
     let (mut sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
             .await
@@ -116,7 +132,9 @@ async fn a_truncated_message_is_refused() {
         .expect("a request");
     let answer = sender.send_request(request).await.expect("an answer");
     let collected = answer.into_body().collect().await.expect("a body");
-    let status = collected.trailers().and_then(|trailers| trailers.get("grpc-status").cloned());
+    let status = collected
+        .trailers()
+        .and_then(|trailers| trailers.get("grpc-status").cloned());
     let status = status.expect("a status in the trailers");
     assert_ne!(status, "0");
     assert_unharmed(&aggregator).await;
@@ -127,7 +145,11 @@ async fn bytes_of_another_protocol_harm_nobody() {
     let aggregator = Aggregator::start(&[]);
     let mut agent = Agent::with_snapshot(&aggregator, "a", agent::client_side()).await;
     for address in [aggregator.http, aggregator.grpc] {
-        for garbage in [&b"\x16\x03\x01\x02\x00\x01\x00"[..], b"\0\0\0\0\0\0\0\0\0\0", b"GET"] {
+        for garbage in [
+            &b"\x16\x03\x01\x02\x00\x01\x00"[..],
+            b"\0\0\0\0\0\0\0\0\0\0",
+            b"GET",
+        ] {
             let mut stream = TcpStream::connect(address).await.expect("it listens");
             let _ = stream.write_all(garbage).await;
             let _ = stream.shutdown().await;

@@ -45,7 +45,9 @@ async fn a_repeated_batch_changes_nothing() {
     for _ in 0..3 {
         client.send_raw(again.clone()).await;
     }
-    client.send(SnapshotPart::None, vec![agent::process(101, "later")]).await;
+    client
+        .send(SnapshotPart::None, vec![agent::process(101, "later")])
+        .await;
     client.acknowledged().await;
     assert!((aggregator.metric("mesoscope_ingest_duplicates_total").await - 3.0).abs() < 0.1);
     let view = view(&aggregator, PROCESSES).await;
@@ -59,20 +61,38 @@ async fn a_gap_asks_for_a_snapshot_which_makes_it_right() {
     let all = "/api/topology?view=processes&unconnected=true";
     let mut agent = Agent::with_snapshot(&aggregator, "a", vec![agent::process(1, "init")]).await;
     agent.acknowledged().await;
-    let lost = agent.batch(5, SnapshotPart::None, vec![agent::process(5, "after-the-gap")]);
+    let lost = agent.batch(
+        5,
+        SnapshotPart::None,
+        vec![agent::process(5, "after-the-gap")],
+    );
     agent.send_raw(lost).await;
     let Told::Resync(resync) = agent.receive().await.expect("an answer") else {
         panic!("expected a resync");
     };
-    assert!(resync.reason.contains("expected batch 1, got 5"), "{}", resync.reason);
-    assert_eq!(view(&aggregator, all).await.nodes.len(), 1, "nothing behind the gap is taken in");
+    assert!(
+        resync.reason.contains("expected batch 1, got 5"),
+        "{}",
+        resync.reason
+    );
+    assert_eq!(
+        view(&aggregator, all).await.nodes.len(),
+        1,
+        "nothing behind the gap is taken in"
+    );
     agent.sequence = 6;
-    agent.send(SnapshotPart::First, vec![agent::process(7, "new")]).await;
+    agent
+        .send(SnapshotPart::First, vec![agent::process(7, "new")])
+        .await;
     agent.send(SnapshotPart::Last, Vec::new()).await;
     agent.acknowledged().await;
     eventually("the old process is known to be gone", async || {
         let view = view(&aggregator, &format!("{all}&ended=false")).await;
-        let labels: Vec<&str> = view.nodes.values().map(|node| node.label.as_str()).collect();
+        let labels: Vec<&str> = view
+            .nodes
+            .values()
+            .map(|node| node.label.as_str())
+            .collect();
         (labels == ["new"]).then_some(())
     })
     .await;
@@ -89,15 +109,28 @@ async fn a_stream_that_breaks_is_resumed_where_it_was() {
         (list["agents"][0]["connected"] == false).then_some(())
     })
     .await;
-    assert!(aggregator.metric("mesoscope_agent_connected{agent=\"a\"}").await.abs() < 0.1);
+    assert!(
+        aggregator
+            .metric("mesoscope_agent_connected{agent=\"a\"}")
+            .await
+            .abs()
+            < 0.1
+    );
     let mut back = hello("a", 1, 1);
     back.sequence_first = 0;
     let (mut agent, welcome) = Agent::connect(&aggregator, back).await;
     assert!(welcome.resume);
     assert_eq!(welcome.sequence_expected, 1);
-    agent.send(SnapshotPart::None, vec![agent::process(300, "later")]).await;
+    agent
+        .send(SnapshotPart::None, vec![agent::process(300, "later")])
+        .await;
     agent.acknowledged().await;
-    assert!(aggregator.metric("mesoscope_agent_connected{agent=\"a\"}").await > 0.9);
+    assert!(
+        aggregator
+            .metric("mesoscope_agent_connected{agent=\"a\"}")
+            .await
+            > 0.9
+    );
     assert_eq!(view(&aggregator, PROCESSES).await.edges.len(), 1);
 }
 
@@ -113,7 +146,10 @@ async fn the_newer_of_two_streams_with_one_id_wins() {
     assert!(replaced.message().contains("--agent-id"), "{replaced}");
     let channel = agent::channel(&aggregator).await;
     let refused = Agent::open(UplinkClient::new(channel), hello("a", 1, 0)).await;
-    assert_eq!(refused.err().expect("an older generation").code(), Code::AlreadyExists);
+    assert_eq!(
+        refused.err().expect("an older generation").code(),
+        Code::AlreadyExists
+    );
     newer.send(SnapshotPart::Whole, agent::client_side()).await;
     newer.acknowledged().await;
     let list = aggregator.json("/api/v1/agents/list").await;
@@ -147,11 +183,16 @@ async fn a_killed_aggregator_is_right_again_once_its_agents_are_back() {
     }
     eventually("the same map again", async || {
         let view = view(&aggregator, PROCESSES).await;
-        let same = view.nodes.keys().eq(before.nodes.keys()) && view.edges.keys().eq(before.edges.keys());
+        let same =
+            view.nodes.keys().eq(before.nodes.keys()) && view.edges.keys().eq(before.edges.keys());
         same.then_some(())
     })
     .await;
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
 #[tokio::test]
@@ -170,7 +211,9 @@ async fn malformed_changes_are_counted_and_change_nothing() {
     };
     assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
     assert_eq!(view(&aggregator, PROCESSES).await.edges.len(), 1);
-    let counted = aggregator.metric("mesoscope_ingest_refused_total{reason=\"empty change\"}").await;
+    let counted = aggregator
+        .metric("mesoscope_ingest_refused_total{reason=\"empty change\"}")
+        .await;
     assert!((counted - 1.0).abs() < 0.1);
 }
 
@@ -208,5 +251,9 @@ async fn acknowledgements_are_bundled() {
         }
     }
     let most = begun.elapsed().as_millis() / 250 + 2;
-    assert!(acks <= most, "{acks} acknowledgements in {:?}", begun.elapsed());
+    assert!(
+        acks <= most,
+        "{acks} acknowledgements in {:?}",
+        begun.elapsed()
+    );
 }

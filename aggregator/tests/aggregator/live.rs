@@ -24,13 +24,20 @@ async fn differences_add_up_to_what_rest_shows() {
     assert!(page.view.nodes.is_empty());
     let mut client = Agent::with_snapshot(&aggregator, "a", agent::client_side()).await;
     let mut server = Agent::with_snapshot(&aggregator, "b", agent::server_side()).await;
-    page.until("one edge", |view| view.edges.len() == 1 && view.nodes.len() == 2).await;
+    page.until("one edge", |view| {
+        view.edges.len() == 1 && view.nodes.len() == 2
+    })
+    .await;
     for pid in 300..340 {
-        client.send(SnapshotPart::None, vec![agent::process(pid, "worker")]).await;
+        client
+            .send(SnapshotPart::None, vec![agent::process(pid, "worker")])
+            .await;
     }
-    page.until("all workers", |view| view.nodes.len() == 42).await;
+    page.until("all workers", |view| view.nodes.len() == 42)
+        .await;
     client.send(SnapshotPart::Whole, agent::client_side()).await;
-    page.until("only what the snapshot holds", |view| view.nodes.len() == 2).await;
+    page.until("only what the snapshot holds", |view| view.nodes.len() == 2)
+        .await;
     server.acknowledged().await;
     eventually("the page and REST show the same", async || {
         let shown = rest(&aggregator, QUERY).await;
@@ -41,7 +48,11 @@ async fn differences_add_up_to_what_rest_shows() {
         None
     })
     .await;
-    assert!(page.messages < 60, "{} messages: differences are bundled", page.messages);
+    assert!(
+        page.messages < 60,
+        "{} messages: differences are bundled",
+        page.messages
+    );
 }
 
 #[tokio::test]
@@ -51,12 +62,18 @@ async fn nodes_have_places_and_stay_there() {
     let mut client = Agent::with_snapshot(&aggregator, "a", workers.collect()).await;
     client.acknowledged().await;
     let mut page = Page::open(&aggregator, QUERY).await;
-    page.until("all workers", |view| view.nodes.len() == 40).await;
+    page.until("all workers", |view| view.nodes.len() == 40)
+        .await;
     let before = page.view.clone();
-    let places: BTreeSet<String> =
-        before.nodes.values().map(|node| format!("{} {}", node.x, node.y)).collect();
+    let places: BTreeSet<String> = before
+        .nodes
+        .values()
+        .map(|node| format!("{} {}", node.x, node.y))
+        .collect();
     assert_eq!(places.len(), 40, "no two are on top of each other");
-    client.send(SnapshotPart::None, vec![agent::process(101, "next")]).await;
+    client
+        .send(SnapshotPart::None, vec![agent::process(101, "next")])
+        .await;
     page.until("one more", |view| view.nodes.len() == 41).await;
     let same = before.nodes.iter().filter(|(id, node)| {
         let now = &page.view.nodes[*id];
@@ -71,8 +88,14 @@ async fn a_client_may_switch_the_view_and_is_told_of_nonsense() {
     let mut client = Agent::with_snapshot(&aggregator, "a", agent::client_side()).await;
     client.acknowledged().await;
     let mut page = Page::open(&aggregator, QUERY).await;
-    page.until("the client", |view| !view.nodes.is_empty()).await;
-    for nonsense in ["{", "{}", "{\"view\":\"pods\"}", "{\"view\":\"hosts\",\"sort\":1}"] {
+    page.until("the client", |view| !view.nodes.is_empty())
+        .await;
+    for nonsense in [
+        "{",
+        "{}",
+        "{\"view\":\"pods\"}",
+        "{\"view\":\"hosts\",\"sort\":1}",
+    ] {
         page.say(nonsense).await;
         let error = loop {
             let text = page.text().await;
@@ -82,7 +105,8 @@ async fn a_client_may_switch_the_view_and_is_told_of_nonsense() {
         };
         assert!(error.contains("hint"), "{error}");
     }
-    page.say("{\"view\":\"hosts\",\"options\":{\"ended\":false}}").await;
+    page.say("{\"view\":\"hosts\",\"options\":{\"ended\":false}}")
+        .await;
     let first = loop {
         let diff: TopologyDiff = serde_json::from_str(&page.text().await).expect("a difference");
         if diff.view == "hosts" {
@@ -90,7 +114,10 @@ async fn a_client_may_switch_the_view_and_is_told_of_nonsense() {
         }
     };
     assert!(first.reset);
-    assert!(first.nodes.iter().any(|node| node.id == "host;a"), "{first:#?}");
+    assert!(
+        first.nodes.iter().any(|node| node.id == "host;a"),
+        "{first:#?}"
+    );
 }
 
 #[tokio::test]
@@ -119,14 +146,20 @@ async fn a_slow_client_gets_merged_differences_and_the_right_view() {
 async fn only_pages_of_this_origin_may_connect() {
     let aggregator = Aggregator::start(&[]);
     let own = format!("http://{}", aggregator.http);
-    assert!(Page::try_open(&aggregator, QUERY, &[("origin", &own)]).await.is_ok());
+    assert!(
+        Page::try_open(&aggregator, QUERY, &[("origin", &own)])
+            .await
+            .is_ok()
+    );
     for origin in ["http://evil.example", "null", "http://127.0.0.1:1"] {
         match Page::try_open(&aggregator, QUERY, &[("origin", origin)]).await {
             Err(Error::Http(refused)) => assert_eq!(refused.status(), 403, "{origin}"),
             other => panic!("{origin}: {:?}", other.err()),
         }
     }
-    let refused = aggregator.metric("mesoscope_http_refused_total{reason=\"origin\"}").await;
+    let refused = aggregator
+        .metric("mesoscope_http_refused_total{reason=\"origin\"}")
+        .await;
     assert!((refused - 3.0).abs() < 0.1);
 }
 
@@ -136,10 +169,11 @@ async fn the_drain_ends_streams_and_the_process() {
     let mut page = Page::open(&aggregator, QUERY).await;
     let mut agent = Agent::with_snapshot(&aggregator, "a", agent::client_side()).await;
     agent.acknowledged().await;
-    let (ended, (code, took)) = tokio::join!(
-        page.ended(),
-        async { tokio::task::spawn_blocking(|| aggregator.terminate()).await.expect("it ends") }
-    );
+    let (ended, (code, took)) = tokio::join!(page.ended(), async {
+        tokio::task::spawn_blocking(|| aggregator.terminate())
+            .await
+            .expect("it ends")
+    });
     assert!(ended);
     assert_eq!(code, Some(0));
     assert!(took < Duration::from_secs(4), "{took:?}");

@@ -3,7 +3,8 @@
 use futures::StreamExt;
 use mesoscope_proto::v1::observe_client::ObserveClient;
 use mesoscope_proto::v1::{
-    EventKind, GetNodeRequest, ListAgentsRequest, SnapshotPart, StreamEventsRequest, WatchTopologyRequest,
+    EventKind, GetNodeRequest, ListAgentsRequest, SnapshotPart, StreamEventsRequest,
+    WatchTopologyRequest,
 };
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
@@ -25,32 +26,67 @@ async fn a_view_is_watched_over_grpc() {
         view: "hosts".to_owned(),
         options: None,
     };
-    let mut stream = client.watch_topology(request).await.expect("a stream").into_inner();
-    let mut view = View::of(stream.message().await.expect("open").expect("the whole view"));
+    let mut stream = client
+        .watch_topology(request)
+        .await
+        .expect("a stream")
+        .into_inner();
+    let mut view = View::of(
+        stream
+            .message()
+            .await
+            .expect("open")
+            .expect("the whole view"),
+    );
     let _a = Agent::with_snapshot(&aggregator, "a", agent::client_side()).await;
     let _b = Agent::with_snapshot(&aggregator, "b", agent::server_side()).await;
     let mut sequence = 1;
     while view.edges.len() != 1 || view.nodes.len() != 2 {
-        let next = tokio::time::timeout(PATIENCE, stream.message()).await.expect("in time");
+        let next = tokio::time::timeout(PATIENCE, stream.message())
+            .await
+            .expect("in time");
         let diff = next.expect("open").expect("a difference");
         sequence += 1;
         assert_eq!(diff.sequence, sequence);
         view.apply(diff);
     }
-    let agents = client.list_agents(ListAgentsRequest {}).await.expect("a list").into_inner();
-    let ids: Vec<&str> = agents.agents.iter().map(|agent| agent.agent_id.as_str()).collect();
+    let agents = client
+        .list_agents(ListAgentsRequest {})
+        .await
+        .expect("a list")
+        .into_inner();
+    let ids: Vec<&str> = agents
+        .agents
+        .iter()
+        .map(|agent| agent.agent_id.as_str())
+        .collect();
     assert_eq!(ids, ["a", "b"]);
-    assert!(agents.agents.iter().all(|agent| (0.0..=1.0).contains(&agent.availability)));
+    assert!(
+        agents
+            .agents
+            .iter()
+            .all(|agent| (0.0..=1.0).contains(&agent.availability))
+    );
     let request = |view: &str, id: &str| GetNodeRequest {
         view: view.to_owned(),
         id: id.to_owned(),
         environment: false,
     };
-    let node = client.get_node(request("hosts", "host;a")).await.expect("a node").into_inner();
+    let node = client
+        .get_node(request("hosts", "host;a"))
+        .await
+        .expect("a node")
+        .into_inner();
     assert_eq!(node.node.expect("a node").id, "host;a");
-    let missing = client.get_node(request("hosts", "host;z")).await.expect_err("no such node");
+    let missing = client
+        .get_node(request("hosts", "host;z"))
+        .await
+        .expect_err("no such node");
     assert_eq!(missing.code(), Code::NotFound);
-    let unknown = client.get_node(request("pods", "x")).await.expect_err("no such view");
+    let unknown = client
+        .get_node(request("pods", "x"))
+        .await
+        .expect_err("no such view");
     assert_eq!(unknown.code(), Code::InvalidArgument);
 }
 
@@ -65,14 +101,23 @@ async fn events_arrive_filtered() {
         process: "wanted".to_owned(),
         ..Default::default()
     };
-    let mut stream = client.stream_events(request).await.expect("a stream").into_inner();
+    let mut stream = client
+        .stream_events(request)
+        .await
+        .expect("a stream")
+        .into_inner();
     let both = vec![agent::process(400, "other"), agent::process(401, "wanted")];
     agent.send(SnapshotPart::None, both).await;
-    let next = tokio::time::timeout(PATIENCE, stream.message()).await.expect("in time");
+    let next = tokio::time::timeout(PATIENCE, stream.message())
+        .await
+        .expect("in time");
     let batch = next.expect("open").expect("a batch");
     assert_eq!((batch.events.len(), batch.missed), (1, 0), "{batch:#?}");
     let event = &batch.events[0];
-    assert_eq!((event.agent_id.as_str(), event.hostname.as_str()), ("a", "client.example"));
+    assert_eq!(
+        (event.agent_id.as_str(), event.hostname.as_str()),
+        ("a", "client.example")
+    );
     assert_eq!(event.process.as_ref().expect("a process").name, "wanted");
     let wrong = StreamEventsRequest {
         kinds: vec![77],
@@ -92,21 +137,40 @@ async fn any_client_can_explore_the_services() {
     };
     let requests = vec![
         ask(MessageRequest::ListServices(String::new())),
-        ask(MessageRequest::FileContainingSymbol("mesoscope.v1.Observe".to_owned())),
+        ask(MessageRequest::FileContainingSymbol(
+            "mesoscope.v1.Observe".to_owned(),
+        )),
     ];
     let mut client = ServerReflectionClient::new(channel.clone());
-    let answers = client.server_reflection_info(futures::stream::iter(requests)).await;
-    let answers: Vec<ServerReflectionResponse> =
-        answers.expect("reflection").into_inner().map(|answer| answer.expect("an answer")).collect().await;
+    let answers = client
+        .server_reflection_info(futures::stream::iter(requests))
+        .await;
+    let answers: Vec<ServerReflectionResponse> = answers
+        .expect("reflection")
+        .into_inner()
+        .map(|answer| answer.expect("an answer"))
+        .collect()
+        .await;
     let Some(MessageResponse::ListServicesResponse(list)) = &answers[0].message_response else {
         panic!("expected a list of services");
     };
-    let names: Vec<&str> = list.service.iter().map(|service| service.name.as_str()).collect();
-    for wanted in ["mesoscope.v1.Uplink", "mesoscope.v1.Observe", "grpc.health.v1.Health"] {
+    let names: Vec<&str> = list
+        .service
+        .iter()
+        .map(|service| service.name.as_str())
+        .collect();
+    for wanted in [
+        "mesoscope.v1.Uplink",
+        "mesoscope.v1.Observe",
+        "grpc.health.v1.Health",
+    ] {
         assert!(names.contains(&wanted), "{names:?}");
     }
     let described = &answers[1].message_response;
-    assert!(matches!(described, Some(MessageResponse::FileDescriptorResponse(_))), "{described:?}");
+    assert!(
+        matches!(described, Some(MessageResponse::FileDescriptorResponse(_))),
+        "{described:?}"
+    );
 
     let mut health = HealthClient::new(channel);
     for service in ["", "mesoscope.v1.Uplink", "mesoscope.v1.Observe"] {

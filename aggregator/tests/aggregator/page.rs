@@ -36,8 +36,10 @@ impl View {
         for id in &diff.edges_removed {
             self.edges.remove(id);
         }
-        self.nodes.extend(diff.nodes.into_iter().map(|node| (node.id.clone(), node)));
-        self.edges.extend(diff.edges.into_iter().map(|edge| (edge.id.clone(), edge)));
+        self.nodes
+            .extend(diff.nodes.into_iter().map(|node| (node.id.clone(), node)));
+        self.edges
+            .extend(diff.edges.into_iter().map(|edge| (edge.id.clone(), edge)));
         if diff.incomplete_changed {
             self.incomplete = diff.incomplete;
         }
@@ -59,7 +61,9 @@ pub struct Page {
 
 impl Page {
     pub async fn open(aggregator: &Aggregator, query: &str) -> Self {
-        let mut page = Self::try_open(aggregator, query, &[]).await.expect("an upgrade");
+        let mut page = Self::try_open(aggregator, query, &[])
+            .await
+            .expect("an upgrade");
         let first = page.receive().await;
         assert!(first.reset, "the first message is the whole view");
         page
@@ -74,7 +78,9 @@ impl Page {
         let mut request = url.into_client_request().expect("a request");
         for (name, value) in headers {
             let name: http::HeaderName = name.parse().expect("a name");
-            request.headers_mut().insert(name, value.parse().expect("a value"));
+            request
+                .headers_mut()
+                .insert(name, value.parse().expect("a value"));
         }
         let (socket, _) = connect_async(request).await?;
         Ok(Self {
@@ -86,7 +92,10 @@ impl Page {
     }
 
     pub async fn say(&mut self, text: &str) {
-        self.socket.send(Message::text(text)).await.expect("it listens");
+        self.socket
+            .send(Message::text(text))
+            .await
+            .expect("it listens");
     }
 
     /// The next text.
@@ -96,7 +105,9 @@ impl Page {
 
     async fn text_within(&mut self, patience: Duration) -> Option<String> {
         loop {
-            let next = tokio::time::timeout(patience, self.socket.next()).await.ok()?;
+            let next = tokio::time::timeout(patience, self.socket.next())
+                .await
+                .ok()?;
             match next.expect("the connection lives").expect("a message") {
                 Message::Text(text) => return Some(text.to_string()),
                 Message::Ping(_) | Message::Pong(_) => {}

@@ -11,14 +11,29 @@ async fn a_node_is_told_in_detail() {
     let mut client = Agent::with_snapshot(&aggregator, "a", agent::client_side()).await;
     client.acknowledged().await;
     let id = "process;a;100;1000000000".replace(';', "%3B");
-    let details = aggregator.json(&format!("/api/topology/processes/{id}")).await;
+    let details = aggregator
+        .json(&format!("/api/topology/processes/{id}"))
+        .await;
     assert_eq!(details["node"]["label"], "curl", "{details:#}");
     assert_eq!(details["connections"][0]["remote"]["address"], "10.0.0.2");
-    assert_eq!(aggregator.get("/api/topology/processes/nothing").await.status, 404);
+    assert_eq!(
+        aggregator
+            .get("/api/topology/processes/nothing")
+            .await
+            .status,
+        404
+    );
     assert_eq!(aggregator.get("/api/topology/pods/x").await.status, 400);
-    let odd = aggregator.get(&format!("/api/topology/processes/{id}?deep=1")).await;
+    let odd = aggregator
+        .get(&format!("/api/topology/processes/{id}?deep=1"))
+        .await;
     assert_eq!(odd.status, 400);
-    assert!(odd.json()["hint"].as_str().expect("a hint").contains("environment"));
+    assert!(
+        odd.json()["hint"]
+            .as_str()
+            .expect("a hint")
+            .contains("environment")
+    );
 }
 
 #[tokio::test]
@@ -49,7 +64,10 @@ async fn tier_2_reaches_the_agent_and_again_after_a_reconnect() {
     }
     let elsewhere = [json[0], ("origin", "http://evil.example")];
     assert_eq!(aggregator.post(path, &elsewhere, body).await.status, 403);
-    let large = format!("{{\"enabled\":true,\"containers\":[\"{}\"]}}", "x".repeat(100_000));
+    let large = format!(
+        "{{\"enabled\":true,\"containers\":[\"{}\"]}}",
+        "x".repeat(100_000)
+    );
     assert_eq!(aggregator.post(path, &json, &large).await.status, 413);
 }
 
@@ -59,9 +77,14 @@ async fn health_status_and_metrics_answer() {
     assert_eq!(aggregator.json("/health").await["status"], "ok");
     assert_eq!(aggregator.json("/api/v1/ping").await["pong"], true);
     let status = aggregator.json("/api/v1/status").await;
-    assert_eq!((&status["insecure_listen"], &status["tls"]), (&false.into(), &false.into()));
+    assert_eq!(
+        (&status["insecure_listen"], &status["tls"]),
+        (&false.into(), &false.into())
+    );
     let json = [("content-type", "application/json")];
-    let told = aggregator.post("/api/v1/ui/render_time", &json, "{\"ms\":12.5}").await;
+    let told = aggregator
+        .post("/api/v1/ui/render_time", &json, "{\"ms\":12.5}")
+        .await;
     assert_eq!(told.status, 204, "{told:?}");
     assert!((aggregator.metric("scope_ui_render_time_ms").await - 12.5).abs() < 1e-9);
     for bad in ["{\"ms\":-1}", "{\"ms\":\"x\"}", "{\"ms\":1e99}"] {
@@ -69,8 +92,18 @@ async fn health_status_and_metrics_answer() {
         assert!((400..500).contains(&refused.status), "{bad}: {refused:?}");
     }
     assert!(aggregator.metric("process_resident_memory_bytes").await > 1e6);
-    assert!(aggregator.metric("mesoscope_bound_limit{bound=\"processes\"}").await > 0.0);
-    assert!(aggregator.metric("mesoscope_bound_limit{bound=\"views\"}").await > 0.0);
+    assert!(
+        aggregator
+            .metric("mesoscope_bound_limit{bound=\"processes\"}")
+            .await
+            > 0.0
+    );
+    assert!(
+        aggregator
+            .metric("mesoscope_bound_limit{bound=\"views\"}")
+            .await
+            > 0.0
+    );
 }
 
 #[tokio::test]
@@ -84,7 +117,9 @@ async fn the_page_is_served_with_its_headers() {
     assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
     assert_eq!(page.header("cache-control"), Some("no-cache"));
     let etag = page.header("etag").expect("an etag");
-    let known = aggregator.request("GET", "/", &[("if-none-match", etag)], "").await;
+    let known = aggregator
+        .request("GET", "/", &[("if-none-match", etag)], "")
+        .await;
     assert_eq!((known.status, known.body.len()), (304, 0));
     let nothing = aggregator.get("/../../etc/passwd").await;
     assert_eq!(nothing.status, 404);
@@ -104,7 +139,9 @@ async fn names_that_were_made_to_resolve_here_are_refused() {
         ("map.example.org", 200),
         ("evil.example", 421),
     ] {
-        let answer = aggregator.request("GET", "/health", &[("host", host)], "").await;
+        let answer = aggregator
+            .request("GET", "/health", &[("host", host)], "")
+            .await;
         assert_eq!(answer.status, status, "{host}: {answer:?}");
     }
 }

@@ -88,13 +88,22 @@ async fn agent(
     bearer: Option<Bearer>,
 ) -> Result<(), Status> {
     let uri = format!("https://localhost:{}", aggregator.grpc.port());
-    let endpoint = Channel::from_shared(uri).expect("a URI").tls_config(tls).expect("TLS");
+    let endpoint = Channel::from_shared(uri)
+        .expect("a URI")
+        .tls_config(tls)
+        .expect("TLS");
     let channel = endpoint
         .connect()
         .await
         .map_err(|error| Status::unavailable(format!("{error:?}")))?;
     let opened = match bearer {
-        Some(bearer) => Agent::open(UplinkClient::with_interceptor(channel, bearer), hello("a", 1, 0)).await,
+        Some(bearer) => {
+            Agent::open(
+                UplinkClient::with_interceptor(channel, bearer),
+                hello("a", 1, 0),
+            )
+            .await
+        }
         None => Agent::open(UplinkClient::new(channel), hello("a", 1, 0)).await,
     };
     opened.map(|_| ())
@@ -110,9 +119,14 @@ async fn get(aggregator: &Aggregator, ca: &Keys, path: &str, headers: &[(&str, &
         .expect("versions")
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let tcp = TcpStream::connect(aggregator.http).await.expect("it listens");
+    let tcp = TcpStream::connect(aggregator.http)
+        .await
+        .expect("it listens");
     let name = ServerName::try_from("localhost").expect("a name");
-    let stream = TlsConnector::from(Arc::new(config)).connect(name, tcp).await.expect("TLS");
+    let stream = TlsConnector::from(Arc::new(config))
+        .connect(name, tcp)
+        .await
+        .expect("TLS");
     exchange(stream, "GET", path, headers, "").await
 }
 
@@ -121,20 +135,44 @@ async fn agents_show_a_token() {
     let keys = Keys::new();
     let tokens = keys.text("agents.tokens");
     let aggregator = keys.start(&["--host=0.0.0.0", "--agent-token-file", &tokens]);
-    let good = agent(&aggregator, keys.trust(&keys), Some(keys.bearer("agents.tokens"))).await;
+    let good = agent(
+        &aggregator,
+        keys.trust(&keys),
+        Some(keys.bearer("agents.tokens")),
+    )
+    .await;
     good.expect("the right token");
-    let none = agent(&aggregator, keys.trust(&keys), None).await.expect_err("no token");
+    let none = agent(&aggregator, keys.trust(&keys), None)
+        .await
+        .expect_err("no token");
     assert_eq!(none.code(), Code::Unauthenticated, "{none}");
-    let wrong = agent(&aggregator, keys.trust(&keys), Some(keys.bearer("wrong.tokens"))).await;
-    assert_eq!(wrong.expect_err("a wrong token").code(), Code::Unauthenticated);
+    let wrong = agent(
+        &aggregator,
+        keys.trust(&keys),
+        Some(keys.bearer("wrong.tokens")),
+    )
+    .await;
+    assert_eq!(
+        wrong.expect_err("a wrong token").code(),
+        Code::Unauthenticated
+    );
     // A server that can't prove itself gets no token either.
     let stranger = Keys::new();
-    let refused = agent(&aggregator, keys.trust(&stranger), Some(keys.bearer("agents.tokens"))).await;
+    let refused = agent(
+        &aggregator,
+        keys.trust(&stranger),
+        Some(keys.bearer("agents.tokens")),
+    )
+    .await;
     assert_eq!(refused.expect_err("another CA").code(), Code::Unavailable);
     let plain = Channel::from_shared(format!("http://localhost:{}", aggregator.grpc.port()));
     let plain = plain.expect("a URI").connect().await;
     if let Ok(channel) = plain {
-        assert!(Agent::open(UplinkClient::new(channel), hello("a", 1, 0)).await.is_err());
+        assert!(
+            Agent::open(UplinkClient::new(channel), hello("a", 1, 0))
+                .await
+                .is_err()
+        );
     }
 }
 
@@ -143,8 +181,12 @@ async fn agents_show_a_certificate() {
     let keys = Keys::new();
     let ca = keys.text("ca.crt");
     let aggregator = keys.start(&["--host=0.0.0.0", "--tls-client-ca", &ca]);
-    agent(&aggregator, keys.certified(&keys), None).await.expect("the right certificate");
-    let none = agent(&aggregator, keys.trust(&keys), None).await.expect_err("no certificate");
+    agent(&aggregator, keys.certified(&keys), None)
+        .await
+        .expect("the right certificate");
+    let none = agent(&aggregator, keys.trust(&keys), None)
+        .await
+        .expect_err("no certificate");
     assert_eq!(none.code(), Code::Unauthenticated, "{none}");
     let stranger = Keys::new();
     let refused = agent(&aggregator, stranger.certified(&keys), None).await;
@@ -160,24 +202,55 @@ async fn people_show_a_token_and_stay_signed_in() {
     let health = get(&aggregator, &keys, "/health", &[]).await;
     assert_eq!(health.status, 200, "probes have no token");
     assert!(health.header("strict-transport-security").is_some());
-    for path in ["/", "/metrics", "/api/topology", "/api/v1/agents/list", "/api/v1/ws"] {
+    for path in [
+        "/",
+        "/metrics",
+        "/api/topology",
+        "/api/v1/agents/list",
+        "/api/v1/ws",
+    ] {
         let refused = get(&aggregator, &keys, path, &[]).await;
         assert_eq!(refused.status, 401, "{path}");
-        assert!(refused.header("www-authenticate").is_some_and(|how| how.starts_with("Basic")));
+        assert!(
+            refused
+                .header("www-authenticate")
+                .is_some_and(|how| how.starts_with("Basic"))
+        );
         assert!(refused.json()["hint"].is_string());
     }
     let bearer = format!("Bearer {USER_TOKEN}");
-    let list = get(&aggregator, &keys, "/api/v1/agents/list", &[("authorization", &bearer)]).await;
+    let list = get(
+        &aggregator,
+        &keys,
+        "/api/v1/agents/list",
+        &[("authorization", &bearer)],
+    )
+    .await;
     assert_eq!(list.status, 200);
     let agents_token = format!("Bearer {AGENT_TOKEN}");
     let refused = get(&aggregator, &keys, "/", &[("authorization", &agents_token)]).await;
-    assert_eq!(refused.status, 401, "an agent's token opens no page once people have their own");
+    assert_eq!(
+        refused.status, 401,
+        "an agent's token opens no page once people have their own"
+    );
     let cookie = list.header("set-cookie").expect("a session").to_owned();
-    assert!(cookie.contains("HttpOnly") && cookie.contains("Secure"), "{cookie}");
+    assert!(
+        cookie.contains("HttpOnly") && cookie.contains("Secure"),
+        "{cookie}"
+    );
     let session = cookie.split(';').next().expect("a pair").to_owned();
     let again = get(&aggregator, &keys, "/", &[("cookie", &session)]).await;
     assert_eq!(again.status, 200, "{again:?}");
     let forged = format!("{}0", &session[..session.len() - 1]);
-    let forged = if forged == session { session.replace('0', "1") } else { forged };
-    assert_eq!(get(&aggregator, &keys, "/", &[("cookie", &forged)]).await.status, 401);
+    let forged = if forged == session {
+        session.replace('0', "1")
+    } else {
+        forged
+    };
+    assert_eq!(
+        get(&aggregator, &keys, "/", &[("cookie", &forged)])
+            .await
+            .status,
+        401
+    );
 }
