@@ -1,8 +1,10 @@
 import { useEffect, useState } from 'react';
-import { nodeDetails } from '../api/rest';
+import { ApiError, nodeDetails } from '../api/rest';
 import type { NodeDetails } from '../api/types';
 
 const AGAIN_MS = 2_000;
+// What has ended and is forgotten seldom comes back.
+const GONE_AGAIN_MS = 15_000;
 
 interface Answer {
   id: string;
@@ -17,11 +19,13 @@ export function useDetails(view: string, id: string, environment: boolean): Omit
     const abort = new AbortController();
     let timer: ReturnType<typeof setTimeout>;
     const ask = async () => {
+      let again = AGAIN_MS;
       try {
         const details = await nodeDetails(view, id, environment, abort.signal);
         setAnswer({ id, details, problem: '' });
       } catch (error) {
         if (abort.signal.aborted) return;
+        if (error instanceof ApiError && error.status === 404) again = GONE_AGAIN_MS;
         // What was known stays in sight.
         setAnswer((before) => ({
           id,
@@ -29,7 +33,7 @@ export function useDetails(view: string, id: string, environment: boolean): Omit
           problem: (error as Error).message,
         }));
       }
-      if (!abort.signal.aborted) timer = setTimeout(() => void ask(), AGAIN_MS);
+      if (!abort.signal.aborted) timer = setTimeout(() => void ask(), again);
     };
     void ask();
     return () => {
