@@ -18,7 +18,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     write_descriptor_set(&out.join("descriptors.bin"), &descriptors)?;
     tonic_prost_build::configure()
         // The view messages are also the JSON of REST and WebSocket: one shape for every consumer.
-        .type_attribute(".mesoscope.v1", "#[derive(serde::Serialize, serde::Deserialize)]")
+        .type_attribute(
+            ".mesoscope.v1",
+            "#[derive(serde::Serialize, serde::Deserialize)]",
+        )
         .type_attribute(".mesoscope.v1", "#[serde(rename_all = \"snake_case\")]")
         .message_attribute(".mesoscope.v1", "#[serde(default)]")
         .field_attribute("mesoscope.v1.Endpoint.address", AS_TEXT)

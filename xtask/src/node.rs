@@ -93,6 +93,7 @@ pub fn npm(arguments: &[&str]) -> Result<Command> {
         .context("putting Node on PATH")?;
     npm.current_dir(tree::root().join("ui"))
         .env("PATH", path)
+        .env("npm_config_update_notifier", "false")
         .args(arguments);
     Ok(npm)
 }

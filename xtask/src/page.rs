@@ -44,7 +44,8 @@ pub fn end_to_end() -> Result<()> {
     let logs = tree::logs().join("page-e2e");
     let _stack = Stack::start(&tree::target().join("release"), ports, true, &logs, &stop)?;
     let mut npm = node::npm(&["run", "e2e"])?;
-    npm.env("MESOSCOPE_URL", format!("http://127.0.0.1:{}", ports.http));
+    npm.env("MESOSCOPE_URL", format!("http://127.0.0.1:{}", ports.http))
+        .env("MESOSCOPE_SCREENSHOT", logs.join("map.png"));
     if let Some(chromium) = tree::on_path("chromium").or_else(|| tree::on_path("chromium-browser"))
     {
         npm.env("CHROMIUM", chromium);
