@@ -286,6 +286,8 @@ impl Driver {
         let now = Clock::now_mono_ns();
         match event {
             ConntrackEvent::Flow(flow) => {
+                // The connect() that made a flow is in the ring before conntrack tells.
+                self.drain_ring();
                 if let Some(dump) = &mut self.dump {
                     let original = flow.original;
                     dump.insert((flow.protocol, original.source, original.destination));

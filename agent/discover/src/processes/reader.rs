@@ -136,6 +136,10 @@ impl ProcessReader {
         let folder = self.root.join(pid.to_string());
         let content = fs::read(folder.join("stat")).map_err(|_| Failure::Gone)?;
         let stat = Stat::parse(&content).ok_or(Failure::Malformed)?;
+        // A leader that ended before its threads looks like a zombie, too, but the process lives.
+        if matches!(stat.state, b'Z' | b'X') && stat.threads <= 1 {
+            return Err(Failure::Gone);
+        }
         let id = stat.id();
         let status = read_or_empty(&folder.join("status")).map_err(|_| Failure::Gone)?;
         let status = Status::parse(&String::from_utf8_lossy(&status));

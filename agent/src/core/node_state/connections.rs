@@ -79,6 +79,8 @@ pub(super) struct Connections {
     /// Sockets that were connected again: cookie to the key of their present connection.
     aliases: FxHashMap<u64, u64>,
     by_ends: FxHashMap<Ends, u64>,
+    /// Connected UDP sockets whose local end is not known yet, by the remote one.
+    unlocated: FxHashMap<SocketAddr, Vec<u64>>,
     ended: VecDeque<(MonoNs, u64)>,
     /// Without an owner: tried again when listeners become known.
     pub(super) unowned: VecDeque<u64>,
@@ -115,6 +117,19 @@ impl Connections {
         let key = self.own_number();
         self.aliases.insert(cookie, key);
         key
+    }
+
+    /// The connected UDP sockets that a flow to `remote` may be of: those whose local end is not
+    /// known yet.
+    pub(super) fn unlocated(&mut self, remote: SocketAddr) -> &[u64] {
+        let by_key = &self.by_key;
+        match self.unlocated.get_mut(&remote) {
+            None => &[],
+            Some(keys) => {
+                keys.retain(|key| by_key.get(key).is_some_and(|c| c.local.is_none() && c.ended.is_none()));
+                keys
+            }
+        }
     }
 
     pub(super) fn by_ends(&self, ends: &Ends) -> Option<u64> {
@@ -264,7 +279,9 @@ impl NodeState {
         connection.owner = OwnerSource::Connect;
         connection.cgroup_id = cgroup_id;
         connection.opened_unix_ns = self.clock.unix_ns(time);
-        self.insert_connection(key, connection);
+        if self.insert_connection(key, connection) && protocol == Protocol::Udp {
+            self.connections.unlocated.entry(remote).or_default().push(key);
+        }
     }
 
     /// Keeps a new connection; false when there is no room for it.
@@ -342,6 +359,11 @@ impl NodeState {
     }
 
     pub(super) fn expire_connections(&mut self) {
+        let by_key = &self.connections.by_key;
+        self.connections.unlocated.retain(|_, keys| {
+            keys.retain(|key| by_key.get(key).is_some_and(|c| c.local.is_none() && c.ended.is_none()));
+            !keys.is_empty()
+        });
         // Ends that wait for their socket's last record would count twice if they were forgotten:
         // they stay for as long as the bound allows.
         let mut waiting = Vec::new();
@@ -366,6 +388,17 @@ impl NodeState {
         for item in waiting.into_iter().rev() {
             self.connections.ended.push_front(item);
         }
+    }
+
+    /// The ends of a connection are other ones than was thought.
+    pub(super) fn relocate(&mut self, key: u64, local: SocketAddr, remote: SocketAddr) {
+        let Some(connection) = self.connections.by_key.get_mut(&key) else { return };
+        if let (Some(old_local), Some(old_remote)) = (connection.local, connection.remote) {
+            self.connections.by_ends.remove(&(connection.protocol, old_local, old_remote));
+        }
+        connection.local = Some(local);
+        connection.remote = Some(remote);
+        self.ends_known(key);
     }
 
     fn forget_connection(&mut self, key: u64) {

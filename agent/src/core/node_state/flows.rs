@@ -79,6 +79,10 @@ impl NodeState {
         let (key, forward) = match self.nat.udp.get(&begun.0) {
             Some(key) => (*key, self.connections.by_key.get(key).is_some_and(|c| c.direction != Direction::Inbound)),
             None if flow.destroyed || flow.original.destination.port() == 0 => return,
+            None if !self.connections.unlocated(begun.0.2).is_empty() => {
+                self.locate_udp_flow(now, flow, begun.0);
+                return;
+            }
             None => match self.new_udp_flow(now, begun, answered) {
                 Some(new) => new,
                 None => return,
@@ -88,6 +92,16 @@ impl NodeState {
         if flow.destroyed {
             self.nat.udp.remove(&begun.0);
             self.end_udp_flow(key, now);
+        }
+    }
+
+    /// A flow of a connected socket that no pass has shown yet. Of several sockets it can't be told
+    /// which one's it is; the edge is known without it.
+    fn locate_udp_flow(&mut self, now: MonoNs, flow: &Flow, (_, local, remote): Ends) {
+        if let [key] = *self.connections.unlocated(remote) {
+            self.relocate(key, local, remote);
+            self.mark_connection(key);
+            self.flow_bytes(now, key, flow, true);
         }
     }
 

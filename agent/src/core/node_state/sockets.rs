@@ -108,10 +108,12 @@ impl NodeState {
             if known.opened >= found.started || (known.ended.is_some() && !moved && (known.destroyed || known.error != 0)) {
                 return;
             }
-            if moved && socket.protocol == Protocol::Tcp {
-                return;
-            }
-            if moved {
+            if moved && socket.protocol == Protocol::Tcp && known.ended.is_none() {
+                // The kernel knows better than connect()'s caller: 0.0.0.0 is the loopback, and hooks
+                // of others may have put in another address.
+                self.relocate(key, canonical(socket.local), remote);
+                self.mark_connection(key);
+            } else if moved {
                 // Without a record of the connect: it happened, at a time that is not known.
                 self.end(key, found.started, ConnectionState::Closed);
                 key = self.connections.renamed(socket.cookie);

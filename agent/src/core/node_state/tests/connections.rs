@@ -5,6 +5,7 @@ use mesoscope_capture::event::TcpEndKind::{Destroyed, Error, ResetSent};
 use mesoscope_proto::v1::{self, ConnectionState, Direction};
 
 use super::world::*;
+use super::world::state;
 use crate::core::node_state::{Flow, FlowEnds};
 
 const CLIENT: (&str, &str) = ("10.0.0.1:40000", "10.0.0.2:5432");
@@ -249,4 +250,48 @@ fn a_listener_closes_with_its_socket_and_its_late_ends_still_find_it() {
     assert_eq!(pid(&told(&mut state).connections[0]), 5);
     state.tick(60 * SECOND);
     assert_eq!((state.sizes().listeners, state.sizes().connections), (0, 0));
+}
+
+#[test]
+fn a_flow_of_a_short_connected_udp_socket_is_not_told_twice() {
+    let flow = |port: u16| Flow {
+        protocol: Udp,
+        original: FlowEnds {
+            source: address(&format!("10.0.0.1:{port}")),
+            destination: address("10.0.0.53:53"),
+        },
+        reply: FlowEnds {
+            source: address("10.0.0.53:53"),
+            destination: address(&format!("10.0.0.1:{port}")),
+        },
+        bytes_original: 100_000,
+        bytes_reply: 7,
+        destroyed: false,
+    };
+    let mut state = state();
+    state.event(connect(SECOND, 2, id(6), Udp, "10.0.0.53:53"));
+    state.flow(SECOND, &flow(5000));
+    let one = told(&mut state).connections;
+    assert_eq!((one.len(), one[0].bytes_sent, pid(&one[0])), (1, 100_000, 6));
+    assert_eq!(one[0].local.as_ref().and_then(v1::Endpoint::socket_addr), Some(address("10.0.0.1:5000")));
+    // Of two it can't be told which.
+    let mut state = self::state();
+    state.event(connect(SECOND, 2, id(6), Udp, "10.0.0.53:53"));
+    state.event(connect(SECOND, 3, id(7), Udp, "10.0.0.53:53"));
+    state.flow(SECOND, &flow(5000));
+    assert!(told(&mut state).connections.iter().all(|c| c.local.is_none()));
+    // A flow of a socket that is not connected.
+    let mut state = self::state();
+    state.flow(SECOND, &flow(5000));
+    assert_eq!(told(&mut state).connections.len(), 1);
+}
+
+#[test]
+fn a_connect_to_the_unspecified_address_is_to_where_it_went() {
+    let mut state = state();
+    state.event(connect(SECOND, 2, id(6), Tcp, "0.0.0.0:5432"));
+    state.sockets_found(pass(2 * SECOND, vec![socket(2, Tcp, 1, ("127.0.0.1:40000", "127.0.0.1:5432"), id(6))]));
+    let told = told(&mut state).connections;
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].remote.as_ref().and_then(v1::Endpoint::socket_addr), Some(address("127.0.0.1:5432")));
 }

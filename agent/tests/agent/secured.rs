@@ -1,13 +1,9 @@
 //! The uplink with TLS: the aggregator is known by its CA, the agent by its token or certificate.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
 use std::path::Path;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
-use support::{Agent, Aggregator};
+use super::support::{Agent, Aggregator};
 use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 
 struct Pki {
@@ -17,22 +13,22 @@ struct Pki {
 
 impl Pki {
     fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        let mut params = CertificateParams::new(Vec::new()).expect("made for this test");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
+        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("made for this test")).expect("made for this test");
+        let folder = tempfile::tempdir().expect("made for this test");
+        std::fs::write(folder.path().join("ca.pem"), authority.pem()).expect("made for this test");
         Self { folder, authority }
     }
 
     /// Certificate and key in PEM, also as files NAME.pem and NAME.key.
     fn issue(&self, name: &str, usage: ExtendedKeyUsagePurpose) -> (String, String) {
-        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).expect("made for this test");
         params.extended_key_usages = vec![usage];
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.authority).unwrap().pem();
-        std::fs::write(self.path(&format!("{name}.pem")), &certificate).unwrap();
-        std::fs::write(self.path(&format!("{name}.key")), key.serialize_pem()).unwrap();
+        let key = KeyPair::generate().expect("made for this test");
+        let certificate = params.signed_by(&key, &self.authority).expect("made for this test").pem();
+        std::fs::write(self.path(&format!("{name}.pem")), &certificate).expect("made for this test");
+        std::fs::write(self.path(&format!("{name}.key")), key.serialize_pem()).expect("made for this test");
         (certificate, key.serialize_pem())
     }
 
@@ -51,7 +47,7 @@ async fn mutual_tls_and_a_token() {
     let (certificate, key) = pki.issue("server", ExtendedKeyUsagePurpose::ServerAuth);
     pki.issue("agent", ExtendedKeyUsagePurpose::ClientAuth);
     let token_file = pki.path("token");
-    std::fs::write(&token_file, "0123456789abcdef0123\n").unwrap();
+    std::fs::write(&token_file, "0123456789abcdef0123\n").expect("made for this test");
     let tls = ServerTlsConfig::new()
         .identity(Identity::from_pem(certificate, key))
         .client_ca_root(Certificate::from_pem(pki.authority.pem()));

@@ -3,18 +3,14 @@
 //! With the kernel programs (root, BTF) everything is exact; where they can't load, the tests that
 //! need them say so and pass.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
 use mesoscope_proto::v1::change::Change as Kind;
-use mesoscope_proto::v1::{Connection, ConnectionState, Direction, Process, ProcessCause, Protocol};
-use support::{Agent, Aggregator, Heard, binary};
+use mesoscope_proto::v1::{Configure, Connection, ConnectionState, Direction, Process, ProcessCause, Protocol};
+use super::support::{Agent, Aggregator, Heard, binary};
 
 fn processes(heard: &Heard) -> impl Iterator<Item = &Process> {
     heard.changes.iter().filter_map(|(_, _, change)| match change {
@@ -23,7 +19,7 @@ fn processes(heard: &Heard) -> impl Iterator<Item = &Process> {
     })
 }
 
-fn connections(heard: &Heard) -> impl Iterator<Item = &Connection> {
+fn connections(heard: &Heard) -> impl DoubleEndedIterator<Item = &Connection> {
     heard.changes.iter().filter_map(|(_, _, change)| match change {
         Kind::Connection(connection) => Some(connection),
         _ => None,
@@ -158,6 +154,44 @@ async fn after_sigkill_nothing_is_left_and_the_next_start_is_right() {
     });
     begins_meanwhile.kill().expect("our child");
     begins_meanwhile.wait().expect("our child");
+    drop(agent);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tier_2_is_switched_on_by_the_aggregator() {
+    let (aggregator, port, _server) = Aggregator::start(None).await;
+    aggregator.configure_next(Configure {
+        tier2: true,
+        ..Configure::default()
+    });
+    let agent = Agent::start(&format!("http://127.0.0.1:{port}"), &[]);
+    greeted(&aggregator).await;
+    let offered = aggregator.look(|heard| {
+        let capabilities = heard.hellos.iter().flat_map(|hello| &hello.capabilities);
+        capabilities.into_iter().any(|capability| capability.name == "connect-pid" && capability.available)
+    });
+    if !offered {
+        eprintln!("no hooks on cgroups here: tier 2 is not tested");
+        return;
+    }
+    let on = |heard: &Heard| {
+        let mut changes = heard.changes.iter();
+        changes.find_map(|(_, _, change)| matches!(change, Kind::AgentStatus(status) if status.tier2).then_some(()))
+    };
+    aggregator.wait("tier 2 being on", on).await;
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let peer = std::net::UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let to = peer.local_addr().expect("bound");
+    for _ in 0..10 {
+        socket.send_to(&[1; 100], to).expect("sent");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let local = socket.local_addr().expect("bound");
+    let flow = |heard: &Heard| {
+        let here = |c: &&Connection| c.local.as_ref().and_then(|l| l.socket_addr()) == Some(local) && c.protocol() == Protocol::Udp;
+        connections(heard).filter(here).rfind(|c| c.bytes_sent >= 100).map(|_| ())
+    };
+    aggregator.wait("bytes of a UDP flow", flow).await;
     drop(agent);
 }
 
