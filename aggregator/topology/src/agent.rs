@@ -13,6 +13,8 @@ pub(crate) struct LeftOut {
     pub what: &'static str,
     pub since_ms: u64,
     pub count: u64,
+    /// Snapshot in which it last happened.
+    pub epoch: u32,
 }
 
 /// A gap and the snapshot in which it was last named.
@@ -159,13 +161,17 @@ impl Agent {
     /// Notes that something had no room.
     pub(crate) fn leave_out(&mut self, what: &'static str, now_ms: u64) {
         self.account(now_ms);
-        match self.left_out.iter_mut().find(|left| left.what == what) {
-            Some(left) => left.count += 1,
-            None => self.left_out.push(LeftOut {
+        let epoch = self.epoch;
+        if let Some(left) = self.left_out.iter_mut().find(|left| left.what == what) {
+            left.count += 1;
+            left.epoch = epoch;
+        } else {
+            self.left_out.push(LeftOut {
                 what,
                 since_ms: now_ms,
                 count: 1,
-            }),
+                epoch,
+            });
         }
     }
 

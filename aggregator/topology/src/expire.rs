@@ -11,7 +11,9 @@ use crate::{
 /// Rates and agents are looked at this often.
 const SECOND_MS: u64 = 1_000;
 /// A container of which only ids are known goes when nothing in it has been seen for so long.
-const UNKNOWN_KEEP_EPOCH_MS: u64 = 60_000;
+const UNKNOWN_KEEP_MS: u64 = 60_000;
+/// That edges had no room is said for so long after the last one.
+const UNDRAWN_SHOWN_MS: u64 = 60_000;
 
 impl Topology {
     /// Lets time pass: expiry, rates, stale agents, events that waited for their other end. Call it
@@ -35,6 +37,7 @@ impl Topology {
             }
             self.rates_ms = now_ms;
             self.check_agents(now_ms, events);
+            self.check_undrawn(now_ms);
         }
     }
 
@@ -155,7 +158,7 @@ impl Topology {
                 return false;
             };
             let node = &self.graphs[ViewKind::Containers.index()].nodes[entry.node];
-            let young = node.first_seen_ms.saturating_add(UNKNOWN_KEEP_EPOCH_MS) > now_ms;
+            let young = node.first_seen_ms.saturating_add(UNKNOWN_KEEP_MS) > now_ms;
             let used = young || entry.processes > 0 || !node.edges.is_empty();
             if !used {
                 idle.push(*key);
@@ -166,6 +169,18 @@ impl Topology {
             self.remove_container(key);
         }
         self.unknown_containers = unknown;
+    }
+
+    fn check_undrawn(&mut self, now_ms: u64) {
+        let refused = self.graphs.iter().map(|graph| graph.refused).sum();
+        let (before, last_ms) = self.undrawn;
+        if refused != before {
+            self.undrawn = (refused, now_ms);
+            self.incomplete_revision += 1;
+        } else if last_ms != 0 && now_ms.saturating_sub(last_ms) > UNDRAWN_SHOWN_MS {
+            self.undrawn.1 = 0;
+            self.incomplete_revision += 1;
+        }
     }
 
     fn check_agents(&mut self, now_ms: u64, events: &mut Vec<v1::Event>) {
@@ -240,7 +255,6 @@ impl Topology {
         if let Some(agent) = self.agents.get_mut(agent) {
             agent.epoch = agent.epoch.wrapping_add(1);
             agent.in_snapshot = true;
-            agent.left_out.clear();
         }
     }
 
@@ -254,6 +268,7 @@ impl Topology {
         entry.in_snapshot = false;
         entry.has_snapshot = true;
         entry.gaps.retain(|open| open.epoch == epoch);
+        entry.left_out.retain(|left| left.epoch == epoch);
         self.incomplete_revision += 1;
         self.touch_host(agent);
         self.sweep_ends(agent, epoch, now_ms);

@@ -18,6 +18,24 @@ impl Topology {
             self.list_agent(agent, &mut list);
             list.truncate(ENTRIES_MAX);
         }
+        let (count, last_ms) = self.undrawn;
+        if last_ms != 0 {
+            list.push(v1::Incomplete {
+                gap: Some(v1::Gap {
+                    kind: GapKind::Governor.into(),
+                    what: "edge".into(),
+                    since_unix_ns: last_ms.saturating_mul(1_000_000),
+                    count,
+                    detail: "the aggregator's bound is reached".into(),
+                    ..Default::default()
+                }),
+                message: format!(
+                    "{count} times an edge or an address had no room on the map, last at {}: this aggregator's bounds on edges or pseudo nodes are reached.",
+                    clock(last_ms)
+                ),
+                ..Default::default()
+            });
+        }
         list
     }
 

@@ -52,6 +52,11 @@ impl End {
 
     fn hashes(&self) -> Hashes {
         let mut hashes = Hashes::new();
+        let nowhere = |end: SocketAddr| end.port() == 0 || end.ip().is_unspecified();
+        if nowhere(self.facts.local) || nowhere(self.facts.remote) {
+            // Nothing to tell it from others by.
+            return hashes;
+        }
         for local in self.locals() {
             for remote in self.remotes() {
                 let (low, high) = if local < remote {

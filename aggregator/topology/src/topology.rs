@@ -63,6 +63,8 @@ pub struct Topology {
     pub(crate) events_wanted: bool,
     pub(crate) totals: Totals,
     pub(crate) rates_ms: u64,
+    /// Edges and pseudo nodes that had no room: how many so far, and when the last one came.
+    pub(crate) undrawn: (u64, u64),
 }
 
 impl Topology {
@@ -99,6 +101,7 @@ impl Topology {
             events_wanted: true,
             totals: Totals::default(),
             rates_ms: 0,
+            undrawn: (0, 0),
         }
     }
 

@@ -741,3 +741,47 @@ fn a_port_used_again_is_another_connection() {
     let bytes: Vec<_> = seen.edges.values().map(|edge| edge.bytes_forward).collect();
     assert!(bytes.contains(&3) && bytes.contains(&7));
 }
+
+#[test]
+fn edges_and_addresses_without_room_are_said_to_be_missing() {
+    let limits = Limits {
+        edges: 3,
+        pseudo_nodes: 2,
+        ..Limits::default()
+    };
+    let mut world = World::with(limits);
+    let agent = world.agent("a", "10.0.0.1");
+    world.apply(agent, Change::Process(process(10, "scanner")));
+    for n in 1..=6 {
+        let (local, remote) = (format!("10.0.0.1:{}", 5_000 + n), format!("10.9.0.{n}:80"));
+        world.apply(agent, connection(end(n, 10, Outbound, &local, &remote)));
+    }
+    world.pass(1_000);
+    let seen = world.see(ViewKind::Processes);
+    assert!(seen.edges.len() <= 3 && seen.labels().contains(&"Other addresses".to_owned()));
+    assert!(
+        seen.incomplete[0].message.contains("had no room"),
+        "{:?}",
+        seen.incomplete
+    );
+    world.pass(62_000);
+    assert!(world.see(ViewKind::Processes).incomplete.is_empty());
+}
+
+#[test]
+fn a_connect_that_failed_without_a_local_end_is_drawn() {
+    let mut world = World::new();
+    let agent = world.agent("a", "10.0.0.1");
+    world.apply(agent, Change::Process(process(10, "curl")));
+    for cookie in 1..=3 {
+        let mut failed = end(cookie, 10, Outbound, "10.0.0.1:1", "10.0.0.9:81");
+        failed.local = None;
+        failed.state = v1::ConnectionState::Failed.into();
+        failed.error = 113;
+        world.apply(agent, connection(failed));
+    }
+    let seen = world.see(ViewKind::Processes);
+    assert_eq!(seen.arrows(), ["curl>10.0.0.9"]);
+    let edge = seen.edges.values().next().expect("one");
+    assert_eq!((edge.failures_total, edge.connections_open), (3, 0));
+}
