@@ -38,4 +38,14 @@ impl Paths {
             Path::new(absolute).to_path_buf()
         }
     }
+
+    /// Link of the host's own network namespace: that of its first process, else that of the
+    /// kernel's own threads (readable where the first process has more capabilities than we), else
+    /// ours.
+    #[must_use]
+    pub fn host_network_namespace(&self) -> PathBuf {
+        let candidates = ["1/ns/net", "2/ns/net"].map(|link| self.proc.join(link));
+        let readable = candidates.into_iter().find(|link| link.read_link().is_ok());
+        readable.unwrap_or_else(|| self.proc.join("self/ns/net"))
+    }
 }

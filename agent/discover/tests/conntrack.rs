@@ -196,9 +196,9 @@ async fn a_loss_is_counted_and_made_good_by_a_dump() {
     });
     let lost = async {
         loop {
-            match watch.events.recv().await.expect("the watcher runs on") {
-                ConntrackEvent::DumpBegins { after_loss } => return after_loss,
-                _ => {}
+            let event = watch.events.recv().await.expect("the watcher runs on");
+            if let ConntrackEvent::DumpBegins { after_loss } = event {
+                return after_loss;
             }
         }
     };

@@ -214,3 +214,90 @@ impl Scratch {
         self.content.get(..length)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reader(files: &[(&str, &str)]) -> (tempfile::TempDir, Reader) {
+        let root = tempfile::tempdir().expect("a folder");
+        for (path, content) in files {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().expect("below the root")).expect("a folder");
+            fs::write(path, content).expect("a file");
+        }
+        let paths = Paths {
+            cgroup: root.path().to_path_buf(),
+            ..Paths::default()
+        };
+        let reader = Reader::new(&paths);
+        (root, reader)
+    }
+
+    const FIGURES: Figures = Figures {
+        cpu_ns: 7_000,
+        periods: 10,
+        throttled: 4,
+        memory_bytes: 900,
+        oom_kills: 2,
+        read_bytes: 11,
+        written_bytes: 22,
+        processes: 3,
+    };
+
+    #[test]
+    fn v2() {
+        let (_root, mut reader) = reader(&[
+            ("cgroup.controllers", "cpuset cpu io memory pids\n"),
+            (
+                "c/cpu.stat",
+                "usage_usec 7\nuser_usec 3\nnr_periods 10\nnr_throttled 4\n",
+            ),
+            ("c/memory.current", "1000\n"),
+            ("c/memory.stat", "anon 1\nfile 2\ninactive_file 100\n"),
+            (
+                "c/memory.events",
+                "low 0\noom 3\noom_kill 2\noom_group_kill 0\n",
+            ),
+            (
+                "c/io.stat",
+                "8:0 rbytes=11 wbytes=22 rios=1 wios=1 dbytes=0 dios=0\n",
+            ),
+            ("c/pids.current", "3\n"),
+        ]);
+        assert_eq!(reader.read("/c"), Some(FIGURES));
+        assert_eq!(reader.read("/gone"), None);
+    }
+
+    #[test]
+    fn v1() {
+        let (_root, mut reader) = reader(&[
+            ("cpuacct/cgroup.procs", ""),
+            ("cpu/cgroup.procs", ""),
+            ("memory/cgroup.procs", ""),
+            ("blkio/cgroup.procs", ""),
+            ("pids/cgroup.procs", ""),
+            ("cpuacct/c/cpuacct.usage", "7000\n"),
+            (
+                "cpu/c/cpu.stat",
+                "nr_periods 10\nnr_throttled 4\nthrottled_time 5\n",
+            ),
+            ("memory/c/memory.usage_in_bytes", "1000\n"),
+            (
+                "memory/c/memory.stat",
+                "inactive_file 5\ntotal_inactive_file 100\n",
+            ),
+            (
+                "memory/c/memory.oom_control",
+                "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n",
+            ),
+            (
+                "blkio/c/blkio.throttle.io_service_bytes",
+                "8:0 Read 11\n8:0 Write 22\n8:0 Total 33\nTotal 33\n",
+            ),
+            ("pids/c/pids.current", "3\n"),
+        ]);
+        assert_eq!(reader.read("/c"), Some(FIGURES));
+        assert_eq!(reader.read("/gone"), None);
+    }
+}

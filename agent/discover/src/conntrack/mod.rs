@@ -60,7 +60,7 @@ pub struct ConntrackConfig {
     /// Pause between two dumps, for the bytes of live UDP flows; `None` for none.
     pub dump_interval: Option<Duration>,
     /// Link of the network namespace to watch (`/proc/PID/ns/net`); `None` for our own. An agent
-    /// names the host's, `/proc/1/ns/net`.
+    /// names the host's: [`Paths::host_network_namespace`](crate::paths::Paths::host_network_namespace).
     pub network_namespace: Option<PathBuf>,
 }
 

@@ -35,11 +35,10 @@ pub fn host(paths: &Paths) -> Host {
     }
 }
 
-/// Inode of the host's own network namespace: of its first process, else ours.
+/// Inode of the host's own network namespace; 0 when not even ours can be read.
 #[must_use]
 pub fn host_network_namespace(paths: &Paths) -> u64 {
-    let link = fs::read_link(paths.proc.join("1/ns/net"))
-        .or_else(|_| fs::read_link(paths.proc.join("self/ns/net")));
+    let link = fs::read_link(paths.host_network_namespace());
     link.map_or(0, |link| namespace_inode(&link))
 }
 

@@ -28,7 +28,7 @@ const NLM_F_REQUEST_DUMP: u16 = 0x301;
 
 /// Every interface, in the kernel's order. Those of other namespaces are not the host's.
 pub(super) fn interfaces(paths: &Paths) -> Vec<NetworkInterface> {
-    let init = paths.proc.join("1/ns/net");
+    let init = paths.host_network_namespace();
     // Without the right to look, ours is the best guess: an agent is to run in the host's.
     let listed = if namespace::is_own(&init).unwrap_or(true) {
         list()

@@ -22,6 +22,9 @@ pub const ARGV_BYTES_MAX: usize = 4096;
 /// Processes in a snapshot at most: the highest `kernel.pid_max` of a 64-bit kernel.
 const PROCESSES_MAX: usize = 4_194_304;
 
+/// Processes that the capability is judged by.
+const PROBED_MAX: usize = 1024;
+
 /// Every process at one time, or nearly: reading takes some 50 µs a process.
 #[derive(Clone, Debug, Default)]
 pub struct ProcessSnapshot {
@@ -105,21 +108,36 @@ impl ProcessReader {
     /// Whether the kernel shows us the details of processes that are not ours.
     #[must_use]
     pub fn capability(&self) -> Capability {
-        let shown = fs::read_link(self.root.join("1/exe"));
+        let (shown, refused) = self.count_shown();
+        let reason = format!(
+            "working directory, program and namespaces of {refused} of {} processes are not \
+             readable: run as root or with CAP_SYS_PTRACE, in the host's pid namespace (a process \
+             with more capabilities than ours stays closed to us)",
+            shown + refused
+        );
         Capability {
             name: "process-details".to_owned(),
-            available: shown.is_ok(),
+            // A single process can be closed for reasons of its own.
+            available: shown > refused,
             provider: "proc".to_owned(),
-            reason: match shown {
-                Ok(_) => String::new(),
-                Err(error) => format!(
-                    "working directory, program and namespaces of other users' processes are not \
-                     readable ({}: {error}): run as root or with CAP_SYS_PTRACE, in the host's pid \
-                     namespace",
-                    self.root.join("1/exe").display()
-                ),
-            },
+            reason: if refused == 0 { String::new() } else { reason },
         }
+    }
+
+    /// How many of the first processes show their program, and how many refuse.
+    fn count_shown(&self) -> (usize, usize) {
+        let entries = fs::read_dir(&self.root).into_iter().flatten().flatten();
+        let processes = entries.filter(|entry| pid_of(entry.file_name().as_bytes()).is_some());
+        let mut counts = (0, 0);
+        for process in processes.take(PROBED_MAX) {
+            match fs::read_link(process.path().join("exe")) {
+                Ok(_) => counts.0 += 1,
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => counts.1 += 1,
+                // A kernel thread has no program; a process can end meanwhile.
+                Err(_) => {}
+            }
+        }
+        counts
     }
 
     fn begin(&mut self) {

@@ -260,3 +260,63 @@ impl PathBuffer {
         &self.bytes[..end]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn paths_are_those_of_the_pid(pid: u32) {
+            let mut path = PathBuffer::new(pid);
+            let stat = format!("{pid}/stat");
+            prop_assert_eq!(path.file(b"stat"), stat.as_bytes());
+            let fd = format!("{pid}/fd");
+            prop_assert_eq!(path.file(b"fd"), fd.as_bytes());
+        }
+    }
+
+    /// A kernel before 6.2: descriptors are counted by listing, within a budget.
+    #[test]
+    fn listings_take_turns_within_their_budget() {
+        let root = tempfile::tempdir().expect("a folder");
+        let processes: Vec<ProcessId> = (1..=10)
+            .map(|pid| ProcessId {
+                pid,
+                start_boottime_ns: 70_000_000,
+            })
+            .collect();
+        for process in &processes {
+            let folder = root.path().join(process.pid.to_string());
+            std::fs::create_dir_all(folder.join("fd")).expect("a folder");
+            let stat = format!(
+                "{} (x) S 1 1 1 0 -1 0 0 0 0 0 5 5 0 0 20 0 1 0 7 4096 1 0\n",
+                process.pid
+            );
+            std::fs::write(folder.join("stat"), stat).expect("a file");
+            for fd in 0..20 {
+                std::fs::write(folder.join("fd").join(fd.to_string()), "").expect("a file");
+            }
+        }
+        let limits = SamplerLimits {
+            fd_entries_per_pass: 50,
+            ..SamplerLimits::default()
+        };
+        let mut sampler = ProcessSampler::new(root.path(), limits).expect("a folder");
+        assert_eq!(sampler.fd_counting, FdCounting::ByListing);
+        let mut out = Vec::new();
+        let mut counted = Vec::new();
+        for _ in 0..5 {
+            sampler.sample(processes.iter().copied(), &mut out);
+            counted.push(
+                out.iter()
+                    .filter(|metrics| metrics.open_files == 20)
+                    .count(),
+            );
+        }
+        // Three listings use a pass' budget up.
+        assert_eq!(counted, [3, 6, 9, 10, 10]);
+        assert!(sampler.stats().fd_counts_deferred_total > 0);
+    }
+}

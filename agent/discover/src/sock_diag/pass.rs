@@ -75,7 +75,7 @@ impl SockDiag {
         let mut pass = SocketPass::default();
         // What the owners are found by: descriptions and sockets have the same order.
         let mut inodes = Vec::new();
-        let host = self.paths.proc.join("1/ns/net");
+        let host = self.paths.host_network_namespace();
         self.read(&host, &mut pass, &mut inodes)?;
         if self.every_namespace {
             self.read_others(&mut pass, &mut inodes);
