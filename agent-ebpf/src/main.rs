@@ -5,6 +5,7 @@
 //! - [`cgroup`]: cgroups made, removed, populated, emptied (tier 0)
 //! - [`sockets`]: one pass over all sockets of all processes (tier 0)
 //! - [`caller`]: connect() and bind() in their caller's context (tier 1)
+//! - [`packets`]: UDP bytes, DNS answers, first payloads (tier 2)
 //! - [`output`]: the ring, its loss counters and the per-cgroup cap
 //! - [`kernel`]: reading the running kernel's structures
 //!
@@ -17,6 +18,7 @@ mod caller;
 mod cgroup;
 mod kernel;
 mod output;
+mod packets;
 mod process;
 mod sockets;
 mod tcp;

@@ -6,7 +6,7 @@ use aya_ebpf::{
     bindings::{BPF_NOEXIST, BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
     helpers::bpf_ktime_get_ns,
     macros::map,
-    maps::{Array, HashMap, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, PerCpuArray, RingBuf, ring_buf::RingBufEntry},
 };
 use mesoscope_events::{
     records::{Header, KINDS, Kind},
@@ -58,6 +58,16 @@ pub fn emit<T: Copy + 'static>(kind: Kind, record: T) {
     }
 }
 
+/// Room for a record that is written in place, or a loss counted.
+#[inline(always)]
+pub fn reserve<T: 'static>(kind: Kind) -> Option<RingBufEntry<T>> {
+    let entry = EVENTS.reserve::<T>(0);
+    if entry.is_none() {
+        lost(kind);
+    }
+    entry
+}
+
 /// Puts bytes into the ring, or counts the record as lost.
 #[inline(always)]
 pub fn emit_bytes(kind: Kind, bytes: &[u8]) {
@@ -69,7 +79,7 @@ pub fn emit_bytes(kind: Kind, bytes: &[u8]) {
 /// The default wake-up costs the workload 6 µs an event. The consumer has a timer, and is woken only
 /// when the ring fills faster than that.
 #[inline(always)]
-fn wakeup() -> u64 {
+pub fn wakeup() -> u64 {
     if EVENTS.query(u64::from(BPF_RB_AVAIL_DATA)) >= wake_bytes() {
         u64::from(BPF_RB_FORCE_WAKEUP)
     } else {
@@ -80,16 +90,16 @@ fn wakeup() -> u64 {
 #[inline(always)]
 fn lost(kind: Kind) {
     if let Some(counter) = LOST.get_ptr_mut(kind as u32) {
-        add_one(counter);
+        add(counter, 1);
     }
 }
 
-/// Exact although an interrupt on the same CPU may count too.
+/// Adds, exact although an interrupt or another CPU may do so too.
 #[inline(always)]
-fn add_one(counter: *mut u64) {
+pub fn add(counter: *mut u64, amount: u64) {
     // SAFETY: a pointer into a map, aligned and alive. `core` has no atomics for this target.
     unsafe {
-        asm!("lock *(u64 *)({counter} + 0) += {one}", counter = in(reg) counter, one = in(reg) 1u64, options(nostack))
+        asm!("lock *(u64 *)({counter} + 0) += {amount}", counter = in(reg) counter, amount = in(reg) amount, options(nostack));
     }
 }
 
@@ -164,7 +174,7 @@ fn count_withheld(cgroup: u64, now: u64) -> bool {
     };
     // SAFETY: a pointer into a map value of this type; entries are never removed while programs run.
     unsafe {
-        add_one(&raw mut (*entry).count);
+        add(&raw mut (*entry).count, 1);
         (*entry).last = now;
     }
     true

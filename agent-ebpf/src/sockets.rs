@@ -9,6 +9,7 @@ use mesoscope_events::records::SocketEntry;
 
 use crate::{
     kernel::{Object, cgroup_id, offset, start_of},
+    packets::udp_totals,
     tcp::counters,
 };
 
@@ -91,6 +92,9 @@ pub extern "C" fn socket_snapshot(ctx: *const TaskFile) -> i32 {
         if entry.local_port == 0 {
             entry.local_port = u16::from_be(counters.local_port);
         }
+    }
+    if protocol == IPPROTO_UDP {
+        (entry.bytes_sent, entry.bytes_received) = udp_totals(sk.as_ptr());
     }
     if family == AF_INET {
         entry.local[..4].copy_from_slice(&sk.get::<[u8; 4]>(offset!(sk_rcv_saddr)));

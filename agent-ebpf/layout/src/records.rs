@@ -76,6 +76,10 @@ pub enum CgroupChange {
 pub const EXIT_OOM: u32 = 1;
 /// Set in [`Exec::flags`] when there were more bytes of arguments than the record took.
 pub const EXEC_ARGV_TRUNCATED: u16 = 1;
+/// Set in [`Payload::flags`] when the bytes came in, not out.
+pub const PAYLOAD_RECEIVED: u16 = 1;
+/// Set in [`Payload::flags`] when the connection began with the preface of HTTP/2.
+pub const PAYLOAD_HTTP2: u16 = 2;
 /// Set in [`Udp::flags`] when the socket is closed.
 pub const UDP_CLOSED: u32 = 1;
 
@@ -264,32 +268,40 @@ record! {
         pub path_len: u32,
     }
 
-    /// Tier 2: counters of a UDP socket and one remote end.
+    /// Tier 2: counters of a UDP flow: one socket and one remote end.
     pub struct Udp {
-        /// Common head.
+        /// Common head; `tgid` is 0.
         pub header: Header,
         /// Socket cookie.
         pub cookie: u64,
         /// Cgroup of the socket.
         pub cgroup: u64,
+        /// The flow.
+        pub flow: UdpFlow,
+        /// `UDP_*`.
+        pub flags: u32,
+        /// Zero.
+        pub zero: u32,
+    }
+
+    /// Both ends and the counters of a UDP flow.
+    pub struct UdpFlow {
+        /// Remote address; IPv4 in the first four bytes.
+        pub remote: [u8; 16],
+        /// Local address.
+        pub local: [u8; 16],
+        /// Remote port.
+        pub remote_port: u16,
+        /// Local port.
+        pub local_port: u16,
+        /// 4 or 6; 0 for none.
+        pub version: u32,
         /// Payload sent so far.
         pub bytes_sent: u64,
         /// Payload received so far.
         pub bytes_received: u64,
-        /// 2 or 10.
-        pub family: u32,
-        /// `UDP_*`.
-        pub flags: u32,
-        /// Local port.
-        pub local_port: u16,
-        /// Remote port.
-        pub remote_port: u16,
-        /// Inode of the network namespace; 0 when not known.
-        pub netns: u32,
-        /// Local address; IPv4 in the first four bytes.
-        pub local: [u8; 16],
-        /// Remote address.
-        pub remote: [u8; 16],
+        /// When it was last reported, on the coarse clock.
+        pub reported: u64,
     }
 
     /// Tier 2: the first payload of a flow, or a DNS message; its bytes follow.
@@ -302,8 +314,8 @@ record! {
         pub cgroup: u64,
         /// Bytes that follow.
         pub len: u16,
-        /// 6 or 17.
-        pub protocol: u16,
+        /// `PAYLOAD_*`.
+        pub flags: u16,
         /// Local port.
         pub local_port: u16,
         /// Remote port.

@@ -20,6 +20,16 @@ pub struct Capability {
     pub reason: String,
 }
 
+impl Capability {
+    /// Whether it comes from the per-packet hooks.
+    pub(crate) fn is_tier2(&self) -> bool {
+        TIER2.contains(&self.name)
+    }
+}
+
+/// What the per-packet hooks give.
+pub(crate) const TIER2: [&str; 2] = ["udp-bytes", "protocol-recognition"];
+
 /// Names of all capabilities that the capture tells of.
 pub const NAMES: [&str; 8] = [
     "process-events",

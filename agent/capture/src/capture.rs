@@ -15,6 +15,7 @@ use crate::{
     error::{chain, kernel},
     exits::RecentExits,
     mounts::Hierarchies,
+    packets::Packets,
     programs::{self, Outcomes},
     snapshot,
     stats::{self, Counters},
@@ -35,6 +36,9 @@ struct Attached {
     ebpf: Ebpf,
     ring: RingBuf<MapData>,
     outcomes: Outcomes,
+    packets: Packets,
+    /// The root of the v2 hierarchy, or why there is none.
+    root: Result<OwnedFd, String>,
     /// Keeps the kernel's statistics of programs on.
     _statistics: Option<OwnedFd>,
 }
@@ -56,7 +60,8 @@ impl Capture {
             .map_err(|error| kernel("making an eventfd", chain(&error)))?;
         let (attached, capabilities) = match Attached::new(config) {
             Ok(attached) => {
-                let capabilities = from_outcomes(&attached.outcomes);
+                let mut capabilities = from_outcomes(&attached.outcomes);
+                capabilities.extend(attached.packets.capabilities());
                 (Some(attached), capabilities)
             }
             Err(error) => (None, nothing(&error.to_string())),
@@ -92,16 +97,18 @@ impl Capture {
             // Each record has a head of 8 bytes and is rounded up to 8.
             bytes += 8 + (item.len() as u64).next_multiple_of(8);
             match decode(&item) {
-                Some((kind, event)) => {
+                Some((kind, told)) => {
                     drop(item);
                     *self.counters.received.entry(kind).or_default() += 1;
-                    if let EventKind::Exit { process, .. } = &event.kind
-                        && !self.exits.first(*process)
-                    {
-                        continue;
+                    for event in told.into_iter().flatten() {
+                        if let EventKind::Exit { process, .. } = &event.kind
+                            && !self.exits.first(*process)
+                        {
+                            continue;
+                        }
+                        events += 1;
+                        each(event);
                     }
-                    events += 1;
-                    each(event);
                 }
                 None => self.counters.malformed += 1,
             }
@@ -163,8 +170,16 @@ impl Capture {
     /// # Errors
     /// When nothing of what was asked for could be attached. What was attached before stays then.
     pub fn set_tier2(&mut self, tier2: Tier2) -> Result<(), CaptureError> {
-        let _ = tier2;
-        Ok(())
+        let Some(attached) = &mut self.attached else {
+            return Err(kernel("turning tier 2 on", "no kernel programs are loaded"));
+        };
+        let outcome = attached
+            .packets
+            .set(&mut attached.ebpf, &attached.root, &tier2);
+        self.capabilities
+            .retain(|capability| !capability.is_tier2());
+        self.capabilities.extend(attached.packets.capabilities());
+        outcome
     }
 
     /// Changes the per-cgroup cap on events per second; 0 for no cap.
@@ -209,10 +224,15 @@ impl Attached {
             .open_root()
             .map_err(|error| format!("no cgroup v2 directory to attach to: {error}"));
         let outcomes = programs::attach(&mut ebpf, config, &root);
+        let mut packets = Packets::default();
+        // Its failure is a capability that is missing.
+        let _ = packets.set(&mut ebpf, &root, &config.tier2);
         Ok(Self {
             ebpf,
             ring,
             outcomes,
+            packets,
+            root,
             _statistics: statistics,
         })
     }

@@ -7,6 +7,7 @@ use mesoscope_events::records::{self as raw, Kind};
 use crate::event::{
     CgroupAction, Event, EventKind, ProcessId, Protocol, RecordKind, Socket, TcpEndKind,
 };
+use crate::payload::{dns_answer, recognise};
 
 /// The kernel's clock ticks of field 22 of `/proc/PID/stat` (CLK_TCK 100), in nanoseconds: starts are
 /// cut to them, so that every source gives the same key.
@@ -34,28 +35,37 @@ pub fn record_kind(kind: u32) -> Option<RecordKind> {
     })
 }
 
+/// What one record told: at most two events (the answer of a DNS server also tells what its flow speaks),
+/// none when a candidate was no known protocol after all.
+pub type Told = [Option<EventKind>; 2];
+
 /// Decodes one record of the ring; `None` when it is truncated, of an unknown kind or says of itself
 /// what can not be.
 #[must_use]
-pub fn decode(bytes: &[u8]) -> Option<(RecordKind, Event)> {
+pub fn decode(bytes: &[u8]) -> Option<(RecordKind, [Option<Event>; 2])> {
     let header = raw::Header::read(bytes)?;
     let kind = record_kind(header.kind)?;
-    let event = match kind {
-        RecordKind::Fork => fork(bytes)?,
-        RecordKind::Exec => exec(bytes)?,
-        RecordKind::Exit => exit(bytes)?,
-        RecordKind::Connect => connect(bytes, header.kind == Kind::Connect4 as u32)?,
-        RecordKind::Bind => bind(bytes, header.kind == Kind::Bind4 as u32)?,
-        RecordKind::TcpEnd => tcp_end(bytes, header.kind == Kind::TcpEnd4 as u32)?,
-        RecordKind::Cgroup => cgroup(bytes)?,
-        RecordKind::Udp | RecordKind::Application | RecordKind::Dns => return None,
-    };
+    let one = |event: Option<EventKind>| Some([Some(event?), None]);
+    let told: Told = match kind {
+        RecordKind::Fork => one(fork(bytes)),
+        RecordKind::Exec => one(exec(bytes)),
+        RecordKind::Exit => one(exit(bytes)),
+        RecordKind::Connect => one(connect(bytes, header.kind == Kind::Connect4 as u32)),
+        RecordKind::Bind => one(bind(bytes, header.kind == Kind::Bind4 as u32)),
+        RecordKind::TcpEnd => one(tcp_end(bytes, header.kind == Kind::TcpEnd4 as u32)),
+        RecordKind::Cgroup => one(cgroup(bytes)),
+        RecordKind::Udp => one(udp(bytes)),
+        RecordKind::Application => application(bytes),
+        RecordKind::Dns => dns(bytes),
+    }?;
     Some((
         kind,
-        Event {
-            time: header.ts,
-            kind: event,
-        },
+        told.map(|event| {
+            event.map(|kind| Event {
+                time: header.ts,
+                kind,
+            })
+        }),
     ))
 }
 
@@ -264,6 +274,69 @@ fn cgroup(bytes: &[u8]) -> Option<EventKind> {
 /// The kernel's own form of a device number (`MAJOR`, `MINOR` in include/linux/kdev_t.h) to that of `stat`.
 fn device(number: u32) -> u64 {
     rustix::fs::makedev(number >> 20, number & 0x000f_ffff)
+}
+
+fn udp(bytes: &[u8]) -> Option<EventKind> {
+    let udp = raw::Udp::read(bytes)?;
+    let address = |address: [u8; 16]| match udp.flow.version {
+        4 => Some(IpAddr::from([
+            address[0], address[1], address[2], address[3],
+        ])),
+        6 => Some(unmapped(address)),
+        _ => None,
+    };
+    Some(EventKind::UdpFlow {
+        cookie: udp.cookie,
+        local: SocketAddr::new(address(udp.flow.local)?, udp.flow.local_port),
+        remote: SocketAddr::new(address(udp.flow.remote)?, udp.flow.remote_port),
+        network_namespace: 0,
+        cgroup_id: udp.cgroup,
+        bytes_sent: udp.flow.bytes_sent,
+        bytes_received: udp.flow.bytes_received,
+        closed: udp.flags & raw::UDP_CLOSED != 0,
+    })
+}
+
+/// The head of a payload record and the payload.
+fn payload(bytes: &[u8]) -> Option<(raw::Payload, &[u8])> {
+    let head = raw::Payload::read(bytes)?;
+    let len = usize::from(head.len);
+    if len > raw::PAYLOAD_BYTES {
+        return None;
+    }
+    Some((head, bytes.get(raw::Payload::SIZE..)?.get(..len)?))
+}
+
+fn application(bytes: &[u8]) -> Option<Told> {
+    let (head, payload) = payload(bytes)?;
+    let recognised = recognise(payload, head.flags & raw::PAYLOAD_HTTP2 != 0);
+    Some([
+        recognised.map(|(application, server_name)| EventKind::Application {
+            cookie: head.cookie,
+            application,
+            server_name,
+        }),
+        None,
+    ])
+}
+
+fn dns(bytes: &[u8]) -> Option<Told> {
+    let (head, payload) = payload(bytes)?;
+    let Some((name, addresses)) = dns_answer(payload) else {
+        return Some([None, None]);
+    };
+    Some([
+        Some(EventKind::DnsAnswer {
+            cgroup_id: head.cgroup,
+            name,
+            addresses,
+        }),
+        Some(EventKind::Application {
+            cookie: head.cookie,
+            application: "dns",
+            server_name: String::new(),
+        }),
+    ])
 }
 
 pub(crate) fn process(pid: u32, start_boottime_ns: u64) -> ProcessId {

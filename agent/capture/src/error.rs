@@ -32,7 +32,8 @@ pub(crate) fn kernel(doing: &str, detail: impl Into<String>) -> CaptureError {
 
 /// An error with its causes on one line; of a verifier's log only the end says anything.
 pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    const LOG_TAIL_BYTES: usize = 600;
+    const LOG: &str = "Verifier output:";
+    const LOG_LINES: usize = 3;
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -42,10 +43,18 @@ pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
         }
         source = cause.source();
     }
-    if text.len() > 2 * LOG_TAIL_BYTES {
-        let head = text.floor_char_boundary(LOG_TAIL_BYTES);
-        let tail = text.ceil_char_boundary(text.len() - LOG_TAIL_BYTES);
-        text = format!("{} ... {}", &text[..head], &text[tail..]);
+    if let Some((said, log)) = text.split_once(LOG) {
+        let statistics = ["processed ", "verification time", "stack depth"];
+        let mut lines: Vec<&str> = log
+            .lines()
+            .rev()
+            .filter(|line| {
+                !line.trim().is_empty() && !statistics.iter().any(|word| line.starts_with(word))
+            })
+            .take(LOG_LINES)
+            .collect();
+        lines.reverse();
+        text = format!("{said}{LOG} {}", lines.join(" | "));
     }
     text.replace('\n', " | ")
 }

@@ -17,6 +17,8 @@ pub mod error;
 pub mod event;
 mod exits;
 mod mounts;
+mod packets;
+pub mod payload;
 mod programs;
 mod snapshot;
 mod stats;

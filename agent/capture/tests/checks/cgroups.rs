@@ -26,6 +26,15 @@ impl Scratch {
         Self::at(&root()?, name)
     }
 
+    /// In the v2 hierarchy, where it is mounted.
+    pub fn in_v2(name: &str) -> Result<Self, String> {
+        let root = root()?;
+        if !root.join("cgroup.controllers").exists() {
+            return Err("no v2 hierarchy is mounted".to_owned());
+        }
+        Self::at(&root, name)
+    }
+
     /// With a limit, in whichever hierarchy has the memory controller.
     pub fn with_memory_limit(name: &str, bytes: u64) -> Result<Self, String> {
         let v1 = Path::new("/sys/fs/cgroup/memory");

@@ -88,6 +88,7 @@ fn verb(words: &[&str]) -> Result<u8, String> {
                 .ok_or_else(|| format!("{status}"))
         }
         ["network-namespace"] => network_namespace(),
+        ["udp"] => super::packets::exchange().map(|_| 0),
         ["unreachable"] => unreachable_address(),
         _ => Err("unknown verb".to_owned()),
     }

@@ -15,7 +15,7 @@ pub const CHECKS: &[Check] = &[
 ];
 
 /// Processes of a storm.
-const STORM: u64 = 600;
+const STORM: u64 = 300;
 
 fn storm_in(scratch: &Scratch) -> Outcome {
     let directory = scratch.path().display().to_string();
@@ -43,13 +43,13 @@ const SENT: u64 = 3 * STORM + 2;
 
 fn loss() -> Outcome {
     let config = CaptureConfig {
-        ring_bytes: 16 << 10,
+        ring_bytes: 8 << 10,
         events_per_second_per_cgroup: 0,
         ..CaptureConfig::default()
     };
     let mut session = Session::with(&config)?;
     let scratch = Scratch::new("loss")?;
-    // Nobody drains: a ring of 16 KiB takes some 150 records and the rest is lost.
+    // Nobody drains: a ring of 8 KiB takes some 75 records and the rest is lost.
     storm_in(&scratch)?;
     session.drain();
     let received = received_of(&session, scratch.id()?);

@@ -9,6 +9,7 @@ pub mod cgroups;
 pub mod child;
 pub mod init;
 pub mod limits;
+pub mod packets;
 pub mod process;
 pub mod session;
 pub mod sockets;
@@ -26,6 +27,7 @@ const ALL: &[&[Check]] = &[
     tcp::CHECKS,
     cgroups::CHECKS,
     sockets::CHECKS,
+    packets::CHECKS,
     limits::CHECKS,
 ];
 
