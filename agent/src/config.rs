@@ -28,7 +28,11 @@ pub struct Config {
     pub agent_id: Option<String>,
 
     /// File that keeps an id of our own where the machine has none
-    #[arg(long, default_value = "/var/lib/mesoscope/agent-id", value_name = "FILE")]
+    #[arg(
+        long,
+        default_value = "/var/lib/mesoscope/agent-id",
+        value_name = "FILE"
+    )]
     pub agent_id_file: PathBuf,
 
     /// Address of /metrics and /health
@@ -170,25 +174,45 @@ impl Config {
     /// When values do not fit together or are out of range.
     pub fn check(&self) -> Result<(), String> {
         self.check_aggregator()?;
-        if let Some(id) = self.agent_id.as_deref().filter(|id| !agent_id::is_valid(id)) {
-            return Err(format!("agent_id {id:?}: letters, digits, '-', '_', '.' and ':' only, 128 at most"));
+        if let Some(id) = self
+            .agent_id
+            .as_deref()
+            .filter(|id| !agent_id::is_valid(id))
+        {
+            return Err(format!(
+                "agent_id {id:?}: letters, digits, '-', '_', '.' and ':' only, 128 at most"
+            ));
         }
         let interval = std::time::Duration::from(self.batch_interval).as_millis();
         if !(10..=250).contains(&interval) {
-            return Err(format!("batch_interval is {}: must be 10ms to 250ms", self.batch_interval));
+            return Err(format!(
+                "batch_interval is {}: must be 10ms to 250ms",
+                self.batch_interval
+            ));
         }
         let ring = self.ring_bytes.as_u64();
         if !ring.is_power_of_two() || !(65_536..=1 << 28).contains(&ring) {
-            return Err(format!("ring_bytes is {ring}: must be a power of two, 64KiB to 256MiB"));
+            return Err(format!(
+                "ring_bytes is {ring}: must be a power of two, 64KiB to 256MiB"
+            ));
         }
         if self.spool_bytes.as_u64() < 1 << 20 {
-            return Err(format!("spool_bytes is {}: must be 1MiB or more", self.spool_bytes));
+            return Err(format!(
+                "spool_bytes is {}: must be 1MiB or more",
+                self.spool_bytes
+            ));
         }
         if !(self.cpu_budget > 0.0 && self.cpu_budget <= 100_000.0) {
-            return Err(format!("cpu_budget is {}: must be more than 0 (percent of one core)", self.cpu_budget));
+            return Err(format!(
+                "cpu_budget is {}: must be more than 0 (percent of one core)",
+                self.cpu_budget
+            ));
         }
         if self.memory_budget.as_u64() < 8 << 20 {
-            return Err(format!("memory_budget is {}: must be 8MiB or more", self.memory_budget));
+            return Err(format!(
+                "memory_budget is {}: must be 8MiB or more",
+                self.memory_budget
+            ));
         }
         if self.tls_cert.is_some() != self.tls_key.is_some() {
             return Err("tls_cert and tls_key need each other".into());
@@ -209,7 +233,8 @@ impl Config {
             authentication: self.listen_token_file.is_some(),
         };
         let how = "--listen-tls-cert, --listen-tls-key and --listen-token-file";
-        listen::check(self.listen.ip(), protection, self.insecure_listen, how).map_err(|error| error.to_string())
+        listen::check(self.listen.ip(), protection, self.insecure_listen, how)
+            .map_err(|error| error.to_string())
     }
 
     /// Whether the aggregator is dialled with TLS.
@@ -227,7 +252,10 @@ impl Config {
             return Err(format!("aggregator {:?} names no host", self.aggregator));
         };
         let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let loopback = bare == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+        let loopback = bare == "localhost"
+            || bare
+                .parse::<std::net::IpAddr>()
+                .is_ok_and(|address| address.is_loopback());
         match uri.scheme_str() {
             Some("https") => Ok(()),
             Some("http") if loopback || self.insecure_aggregator => Ok(()),
@@ -236,7 +264,10 @@ impl Config {
                  --tls-cert/--tls-key or --token-file), or accept by name that anyone on the way can read and \
                  change what the agent reports (--insecure-aggregator)"
             )),
-            _ => Err(format!("aggregator {:?}: must begin with http:// or https://", self.aggregator)),
+            _ => Err(format!(
+                "aggregator {:?}: must begin with http:// or https://",
+                self.aggregator
+            )),
         }
     }
 }
@@ -261,7 +292,10 @@ mod tests {
     #[test]
     fn what_is_unsafe_or_senseless_is_refused_with_a_way_out() {
         for (args, hint) in [
-            (&["--aggregator", "http://10.0.0.1:4041"][..], "--insecure-aggregator"),
+            (
+                &["--aggregator", "http://10.0.0.1:4041"][..],
+                "--insecure-aggregator",
+            ),
             (&["--aggregator", "ftp://localhost"], "https://"),
             (&["--aggregator", "::"], "URL"),
             (&["--listen", "0.0.0.0:4042"], "--insecure-listen"),
@@ -276,8 +310,19 @@ mod tests {
             let error = parsed(args).expect_err("must be refused");
             assert!(error.contains(hint), "{args:?}: {error}");
         }
-        parsed(&["--aggregator", "http://10.0.0.1:4041", "--insecure-aggregator"]).expect("by name");
-        parsed(&["--aggregator", "https://map.example:4041", "--token-file", "/x"]).expect("TLS");
+        parsed(&[
+            "--aggregator",
+            "http://10.0.0.1:4041",
+            "--insecure-aggregator",
+        ])
+        .expect("by name");
+        parsed(&[
+            "--aggregator",
+            "https://map.example:4041",
+            "--token-file",
+            "/x",
+        ])
+        .expect("TLS");
         parsed(&["--aggregator", "http://[::1]:4041"]).expect("loopback");
     }
 }

@@ -18,7 +18,10 @@ pub fn router(asks: Asks, access: Access) -> Router {
     let protected = Router::new()
         .route("/metrics", get(scrape))
         .layer(axum::middleware::from_fn_with_state(access, access::http));
-    Router::new().route("/health", get(health)).merge(protected).with_state(asks)
+    Router::new()
+        .route("/health", get(health))
+        .merge(protected)
+        .with_state(asks)
 }
 
 async fn figures(asks: &Asks) -> Option<Box<Figures>> {

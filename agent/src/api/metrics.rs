@@ -40,7 +40,9 @@ pub struct Figures {
 /// # Errors
 /// When a metric can't be made; its name would be malformed.
 pub fn render(figures: &Figures) -> prometheus::Result<String> {
-    let page = Page { registry: Registry::new() };
+    let page = Page {
+        registry: Registry::new(),
+    };
     mesoscope_service::process::register(&page.registry)?;
     own(&page, figures)?;
     capture(&page, &figures.capture)?;
@@ -52,8 +54,16 @@ pub fn render(figures: &Figures) -> prometheus::Result<String> {
 }
 
 fn own(page: &Page, figures: &Figures) -> prometheus::Result<()> {
-    page.gauge("scope_probe_cpu_percent", "CPU that the agent uses, percent of one core.", figures.cpu_percent)?;
-    page.gauge("mesoscope_agent_cpu_budget_percent", "CPU beyond which the agent leaves out detail.", figures.cpu_budget_percent)?;
+    page.gauge(
+        "scope_probe_cpu_percent",
+        "CPU that the agent uses, percent of one core.",
+        figures.cpu_percent,
+    )?;
+    page.gauge(
+        "mesoscope_agent_cpu_budget_percent",
+        "CPU beyond which the agent leaves out detail.",
+        figures.cpu_budget_percent,
+    )?;
     page.gauge(
         "mesoscope_agent_memory_budget_bytes",
         "Memory beyond which the agent leaves out detail.",
@@ -64,14 +74,25 @@ fn own(page: &Page, figures: &Figures) -> prometheus::Result<()> {
         "What the agent leaves out to stay within its budget: 0 nothing, 1 reduced, 2 minimal.",
         f64::from(figures.governor_level),
     )?;
-    page.gauge("mesoscope_agent_gaps_open", "Things that the map does not show now.", count(figures.gaps_open))?;
-    page.gauge("mesoscope_agent_tier2", "1 while the per-packet hooks are on.", f64::from(u8::from(figures.tier2)))?;
+    page.gauge(
+        "mesoscope_agent_gaps_open",
+        "Things that the map does not show now.",
+        count(figures.gaps_open),
+    )?;
+    page.gauge(
+        "mesoscope_agent_tier2",
+        "1 while the per-packet hooks are on.",
+        f64::from(u8::from(figures.tier2)),
+    )?;
     page.gauge(
         "mesoscope_agent_socket_pass_interval_seconds",
         "Pause between two passes over all sockets.",
         figures.sockets_interval_seconds,
     )?;
-    let sources = figures.sources.iter().map(|(source, what, value)| ([*source, *what], float(*value)));
+    let sources = figures
+        .sources
+        .iter()
+        .map(|(source, what, value)| ([*source, *what], float(*value)));
     page.counters(
         "mesoscope_agent_source_total",
         "Counters of the sources beside the kernel's events.",
@@ -81,20 +102,47 @@ fn own(page: &Page, figures: &Figures) -> prometheus::Result<()> {
 }
 
 fn capture(page: &Page, stats: &CaptureStats) -> prometheus::Result<()> {
-    let kind = |(kind, value): &(mesoscope_capture::RecordKind, u64)| ([format!("{kind:?}").to_lowercase()], float(*value));
-    page.counters("mesoscope_agent_events_total", "Kernel events read.", &["kind"], stats.received.iter().map(kind))?;
+    let kind = |(kind, value): &(mesoscope_capture::RecordKind, u64)| {
+        ([format!("{kind:?}").to_lowercase()], float(*value))
+    };
+    page.counters(
+        "mesoscope_agent_events_total",
+        "Kernel events read.",
+        &["kind"],
+        stats.received.iter().map(kind),
+    )?;
     page.counters(
         "mesoscope_agent_events_lost_total",
         "Kernel events that the buffer had no room for.",
         &["kind"],
         stats.lost.iter().map(kind),
     )?;
-    page.counter("mesoscope_agent_events_malformed_total", "Kernel events that were not understood.", float(stats.malformed))?;
+    page.counter(
+        "mesoscope_agent_events_malformed_total",
+        "Kernel events that were not understood.",
+        float(stats.malformed),
+    )?;
     let withheld: u64 = stats.withheld.iter().map(|withheld| withheld.count).sum();
-    page.counter("mesoscope_agent_events_withheld_total", "Kernel events that the rate cap withheld.", float(withheld))?;
-    page.gauge("mesoscope_agent_cgroups_withheld", "Cgroups that the rate cap has bitten.", count(stats.withheld.len()))?;
-    page.gauge("mesoscope_agent_ring_used_bytes", "Fill of the kernel's event buffer at the last drain.", float(stats.ring_used_bytes))?;
-    page.gauge("mesoscope_agent_ring_size_bytes", "Size of the kernel's event buffer.", float(stats.ring_size_bytes))?;
+    page.counter(
+        "mesoscope_agent_events_withheld_total",
+        "Kernel events that the rate cap withheld.",
+        float(withheld),
+    )?;
+    page.gauge(
+        "mesoscope_agent_cgroups_withheld",
+        "Cgroups that the rate cap has bitten.",
+        count(stats.withheld.len()),
+    )?;
+    page.gauge(
+        "mesoscope_agent_ring_used_bytes",
+        "Fill of the kernel's event buffer at the last drain.",
+        float(stats.ring_used_bytes),
+    )?;
+    page.gauge(
+        "mesoscope_agent_ring_size_bytes",
+        "Size of the kernel's event buffer.",
+        float(stats.ring_size_bytes),
+    )?;
     let programs = || stats.programs.iter();
     page.counters(
         "mesoscope_agent_bpf_run_seconds_total",
@@ -112,13 +160,19 @@ fn capture(page: &Page, stats: &CaptureStats) -> prometheus::Result<()> {
         "mesoscope_agent_bpf_map_entries",
         "Entries of each kernel map that can fill.",
         &["map"],
-        stats.maps.iter().map(|map| ([map.name.clone()], float(map.entries))),
+        stats
+            .maps
+            .iter()
+            .map(|map| ([map.name.clone()], float(map.entries))),
     )?;
     page.gauges(
         "mesoscope_agent_bpf_map_capacity",
         "Bound of each kernel map that can fill.",
         &["map"],
-        stats.maps.iter().map(|map| ([map.name.clone()], float(map.capacity))),
+        stats
+            .maps
+            .iter()
+            .map(|map| ([map.name.clone()], float(map.capacity))),
     )
 }
 
@@ -126,28 +180,48 @@ fn state(page: &Page, figures: &Figures) -> prometheus::Result<()> {
     let (sizes, limits) = (&figures.sizes, &figures.limits);
     let fills = [
         ("processes", sizes.processes, limits.processes),
-        ("processes_ended", sizes.processes_ended, limits.processes_ended),
+        (
+            "processes_ended",
+            sizes.processes_ended,
+            limits.processes_ended,
+        ),
         ("connections", sizes.connections, limits.connections),
-        ("connections_ended", sizes.connections_ended, limits.connections_ended),
-        ("connections_unowned", sizes.unowned, crate::core::node_state::UNOWNED_MAX),
+        (
+            "connections_ended",
+            sizes.connections_ended,
+            limits.connections_ended,
+        ),
+        (
+            "connections_unowned",
+            sizes.unowned,
+            crate::core::node_state::UNOWNED_MAX,
+        ),
         ("listeners", sizes.listeners, limits.listeners),
         ("containers", sizes.containers, limits.containers),
         ("flows", sizes.flows, limits.flows),
         ("names", sizes.names, limits.names),
-        ("details_waiting", sizes.details_waiting, crate::core::node_state::DETAILS_WAITING_MAX),
+        (
+            "details_waiting",
+            sizes.details_waiting,
+            crate::core::node_state::DETAILS_WAITING_MAX,
+        ),
         ("cgroups", figures.cgroups, figures.cgroups_limit),
     ];
     page.gauges(
         "mesoscope_agent_state_entries",
         "What the agent keeps of the node.",
         &["table"],
-        fills.iter().map(|(table, fill, _)| ([*table], count(*fill))),
+        fills
+            .iter()
+            .map(|(table, fill, _)| ([*table], count(*fill))),
     )?;
     page.gauges(
         "mesoscope_agent_state_limit",
         "Bound of what the agent keeps of the node.",
         &["table"],
-        fills.iter().map(|(table, _, limit)| ([*table], count(*limit))),
+        fills
+            .iter()
+            .map(|(table, _, limit)| ([*table], count(*limit))),
     )?;
     let counters = &figures.counters;
     let left_out = [
@@ -160,21 +234,59 @@ fn state(page: &Page, figures: &Figures) -> prometheus::Result<()> {
         "mesoscope_agent_left_out_total",
         "What was told to the agent and not taken over, by the reason.",
         &["reason"],
-        left_out.iter().map(|(reason, value)| ([*reason], float(*value))),
+        left_out
+            .iter()
+            .map(|(reason, value)| ([*reason], float(*value))),
     )
 }
 
 fn uplink(page: &Page, figures: &Figures) -> prometheus::Result<()> {
     let session = &figures.session;
-    page.gauge("mesoscope_agent_connected", "1 while the aggregator is there.", f64::from(u8::from(figures.connected)))?;
-    page.gauge("mesoscope_agent_spool_bytes", "Batches that were not acknowledged.", count(figures.spool_bytes))?;
-    page.gauge("mesoscope_agent_spool_limit_bytes", "Bound of the spool.", count(figures.spool_limit_bytes))?;
-    page.counter("mesoscope_agent_batches_total", "Batches made.", float(session.batches))?;
-    page.counter("mesoscope_agent_batch_bytes_total", "Bytes of the batches made.", float(session.batch_bytes))?;
-    page.counter("mesoscope_agent_snapshots_total", "Snapshots sent.", float(session.snapshots))?;
-    page.counter("mesoscope_agent_connects_total", "Streams made to the aggregator.", float(session.connects))?;
-    page.counter("mesoscope_agent_resyncs_total", "Snapshots that the aggregator asked for.", float(session.resyncs))?;
-    page.counter("mesoscope_agent_spool_overflows_total", "Times that the spool was full.", float(session.overflows))
+    page.gauge(
+        "mesoscope_agent_connected",
+        "1 while the aggregator is there.",
+        f64::from(u8::from(figures.connected)),
+    )?;
+    page.gauge(
+        "mesoscope_agent_spool_bytes",
+        "Batches that were not acknowledged.",
+        count(figures.spool_bytes),
+    )?;
+    page.gauge(
+        "mesoscope_agent_spool_limit_bytes",
+        "Bound of the spool.",
+        count(figures.spool_limit_bytes),
+    )?;
+    page.counter(
+        "mesoscope_agent_batches_total",
+        "Batches made.",
+        float(session.batches),
+    )?;
+    page.counter(
+        "mesoscope_agent_batch_bytes_total",
+        "Bytes of the batches made.",
+        float(session.batch_bytes),
+    )?;
+    page.counter(
+        "mesoscope_agent_snapshots_total",
+        "Snapshots sent.",
+        float(session.snapshots),
+    )?;
+    page.counter(
+        "mesoscope_agent_connects_total",
+        "Streams made to the aggregator.",
+        float(session.connects),
+    )?;
+    page.counter(
+        "mesoscope_agent_resyncs_total",
+        "Snapshots that the aggregator asked for.",
+        float(session.resyncs),
+    )?;
+    page.counter(
+        "mesoscope_agent_spool_overflows_total",
+        "Times that the spool was full.",
+        float(session.overflows),
+    )
 }
 
 struct Page {

@@ -1,6 +1,6 @@
 //! The stream to the aggregator: dials, redials, and carries messages that are encoded already.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mesoscope_proto::v1::AggregatorMessage;
 use mesoscope_service::token::Bearer;
@@ -18,6 +18,8 @@ const OUTBOUND_MAX: usize = 4;
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
 /// An aggregator that returns is found within this time, and the map is right soon after.
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
+/// Between two lines in the log about a stream that can't be had.
+const ERRORS_PAUSE: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// With the interval, a dead peer is noticed within five seconds.
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -67,6 +69,7 @@ pub fn endpoint(dial: &Dial) -> Result<Endpoint, tonic::transport::Error> {
 pub async fn run(endpoint: Endpoint, bearer: Option<Bearer>, events: mpsc::Sender<UplinkEvent>) {
     let mut backoff = BACKOFF_MIN;
     let mut last_error = String::new();
+    let mut last_told: Option<Instant> = None;
     loop {
         let (error, lived) = match stream(&endpoint, bearer.as_ref(), &events).await {
             Ended::OwnerGone => return,
@@ -74,8 +77,11 @@ pub async fn run(endpoint: Endpoint, bearer: Option<Bearer>, events: mpsc::Sende
         };
         if lived {
             backoff = BACKOFF_MIN;
+            last_told = None;
         }
-        if error != last_error {
+        // Errors of a refusal may alternate; more than one line in a while tells no more.
+        if error != last_error && last_told.is_none_or(|told| told.elapsed() > ERRORS_PAUSE) {
+            last_told = Some(Instant::now());
             tracing::warn!(aggregator = %endpoint.uri(), %error, "no stream to the aggregator; trying again");
             last_error = error;
         }
@@ -93,8 +99,15 @@ enum Ended {
     Broken { error: String, lived: bool },
 }
 
-async fn stream(endpoint: &Endpoint, bearer: Option<&Bearer>, events: &mpsc::Sender<UplinkEvent>) -> Ended {
-    let broken = |error: String| Ended::Broken { error, lived: false };
+async fn stream(
+    endpoint: &Endpoint,
+    bearer: Option<&Bearer>,
+    events: &mpsc::Sender<UplinkEvent>,
+) -> Ended {
+    let broken = |error: String| Ended::Broken {
+        error,
+        lived: false,
+    };
     let channel = match endpoint.connect().await {
         Ok(channel) => channel,
         Err(error) => return broken(chain(&error)),
@@ -106,7 +119,9 @@ async fn stream(endpoint: &Endpoint, bearer: Option<&Bearer>, events: &mpsc::Sen
     let (outbound, messages) = mpsc::channel(OUTBOUND_MAX);
     let mut request = Request::new(ReceiverStream::new(messages));
     if let Some(bearer) = bearer {
-        request.metadata_mut().insert("authorization", bearer.header());
+        request
+            .metadata_mut()
+            .insert("authorization", bearer.header());
     }
     // The aggregator may wait for Hello before it answers: the owner gets the sender first.
     if events.send(UplinkEvent::Connected(outbound)).await.is_err() {
@@ -122,7 +137,11 @@ async fn stream(endpoint: &Endpoint, bearer: Option<&Bearer>, events: &mpsc::Sen
                 match inbound.message().await {
                     Ok(Some(message)) => {
                         lived = true;
-                        if events.send(UplinkEvent::Received(Box::new(message))).await.is_err() {
+                        if events
+                            .send(UplinkEvent::Received(Box::new(message)))
+                            .await
+                            .is_err()
+                        {
                             return Ended::OwnerGone;
                         }
                     }
@@ -139,11 +158,14 @@ async fn stream(endpoint: &Endpoint, bearer: Option<&Bearer>, events: &mpsc::Sen
 }
 
 fn status_text(status: &Status) -> String {
-    format!("{:?}: {}", status.code(), status.message())
+    format!("{:?}: {}", status.code(), chain(status))
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = match error.downcast_ref::<Status>() {
+        Some(status) => status.message().to_owned(),
+        None => error.to_string(),
+    };
     let mut source = error.source();
     while let Some(cause) = source {
         text.push_str(": ");
@@ -188,8 +210,8 @@ impl Decoder for RawCodec {
 
     fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<AggregatorMessage>, Status> {
         let bytes = from.copy_to_bytes(from.remaining());
-        AggregatorMessage::decode(bytes)
-            .map(Some)
-            .map_err(|error| Status::internal(format!("malformed message of the aggregator: {error}")))
+        AggregatorMessage::decode(bytes).map(Some).map_err(|error| {
+            Status::internal(format!("malformed message of the aggregator: {error}"))
+        })
     }
 }

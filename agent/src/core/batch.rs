@@ -30,7 +30,13 @@ pub struct Batcher<'a> {
 
 impl<'a> Batcher<'a> {
     /// Numbers batches from `sequence` on.
-    pub fn new(generation: u64, sequence: &'a mut u64, time_unix_ns: u64, snapshot: bool, push: &'a mut dyn FnMut(Encoded)) -> Self {
+    pub fn new(
+        generation: u64,
+        sequence: &'a mut u64,
+        time_unix_ns: u64,
+        snapshot: bool,
+        push: &'a mut dyn FnMut(Encoded),
+    ) -> Self {
         Self {
             generation,
             sequence,
@@ -45,7 +51,9 @@ impl<'a> Batcher<'a> {
 
     /// Adds a change.
     pub fn add(&mut self, change: change::Change) {
-        let change = Change { change: Some(change) };
+        let change = Change {
+            change: Some(change),
+        };
         let bytes = change.encoded_len() + 8;
         if self.bytes + bytes > BATCH_BYTES_MAX && !self.changes.is_empty() {
             self.close(false);

@@ -83,7 +83,10 @@ mod tests {
     fn a_costly_sampler_runs_less_often() {
         let mut cadence = Cadence::new(Duration::from_secs(1), 0.005);
         assert!(cadence.begins(1, Level::Normal));
-        assert!(!cadence.begins(2_000_000_000, Level::Normal), "it still runs");
+        assert!(
+            !cadence.begins(2_000_000_000, Level::Normal),
+            "it still runs"
+        );
         cadence.ended(Duration::from_millis(1));
         assert_eq!(cadence.interval(Level::Normal), Duration::from_secs(1));
         cadence.ended(Duration::from_millis(50));

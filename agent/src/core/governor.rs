@@ -130,10 +130,20 @@ mod tests {
         let mut governor = Governor::new(10.0, 1_000);
         assert_eq!(governor.sample(50.0, 1), None);
         assert_eq!(governor.sample(1.0, 1), None, "a burst");
-        assert_eq!([50.0; 3].map(|cpu| governor.sample(cpu, 1)), [None, None, Some(Level::Reduced)]);
-        assert_eq!([1.0; 3].map(|cpu| governor.sample(cpu, 2_000)), [None, None, Some(Level::Minimal)]);
+        assert_eq!(
+            [50.0; 3].map(|cpu| governor.sample(cpu, 1)),
+            [None, None, Some(Level::Reduced)]
+        );
+        assert_eq!(
+            [1.0; 3].map(|cpu| governor.sample(cpu, 2_000)),
+            [None, None, Some(Level::Minimal)]
+        );
         for _ in 0..100 {
-            assert_eq!(governor.sample(8.0, 1), None, "in the dead band nothing changes");
+            assert_eq!(
+                governor.sample(8.0, 1),
+                None,
+                "in the dead band nothing changes"
+            );
         }
         let steps: Vec<_> = (0..20).filter_map(|_| governor.sample(1.0, 1)).collect();
         assert_eq!(steps, [Level::Reduced, Level::Normal]);

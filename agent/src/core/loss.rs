@@ -48,7 +48,12 @@ fn what(kind: RecordKind) -> &'static str {
 
 impl Losses {
     /// Takes over the counters; returns gaps that opened or grew. `container` names a cgroup's.
-    pub fn counted(&mut self, now_unix_ns: u64, stats: &CaptureStats, container: &dyn Fn(u64) -> String) -> Vec<Gap> {
+    pub fn counted(
+        &mut self,
+        now_unix_ns: u64,
+        stats: &CaptureStats,
+        container: &dyn Fn(u64) -> String,
+    ) -> Vec<Gap> {
         let mut gaps = Vec::new();
         let mut totals: BTreeMap<&'static str, u64> = BTreeMap::new();
         for (kind, count) in &stats.lost {
@@ -61,12 +66,29 @@ impl Losses {
             }
         }
         for withheld in &stats.withheld {
-            let before = self.withheld.insert(withheld.cgroup_id, withheld.count).unwrap_or(0);
-            if withheld.count > before && (self.throttled.len() < THROTTLED_MAX || self.throttled.contains_key(&withheld.cgroup_id)) {
-                gaps.push(self.throttled(now_unix_ns, withheld.cgroup_id, before, withheld.count, container));
+            let before = self
+                .withheld
+                .insert(withheld.cgroup_id, withheld.count)
+                .unwrap_or(0);
+            if withheld.count > before
+                && (self.throttled.len() < THROTTLED_MAX
+                    || self.throttled.contains_key(&withheld.cgroup_id))
+            {
+                gaps.push(self.throttled(
+                    now_unix_ns,
+                    withheld.cgroup_id,
+                    before,
+                    withheld.count,
+                    container,
+                ));
             }
         }
-        self.withheld.retain(|cgroup_id, _| stats.withheld.iter().any(|known| known.cgroup_id == *cgroup_id));
+        self.withheld.retain(|cgroup_id, _| {
+            stats
+                .withheld
+                .iter()
+                .any(|known| known.cgroup_id == *cgroup_id)
+        });
         self.quiet = self
             .throttled
             .values()
@@ -82,7 +104,11 @@ impl Losses {
 
     fn lost(&mut self, now_unix_ns: u64, what: &'static str, before: u64, total: u64) -> Gap {
         self.losses += 1;
-        let since = if self.read_unix_ns == 0 { now_unix_ns } else { self.read_unix_ns };
+        let since = if self.read_unix_ns == 0 {
+            now_unix_ns
+        } else {
+            self.read_unix_ns
+        };
         let open = self.open.entry(what).or_insert_with(|| Open {
             gap: Gap {
                 kind: GapKind::Lost.into(),
@@ -99,8 +125,19 @@ impl Losses {
         open.gap.clone()
     }
 
-    fn throttled(&mut self, now_unix_ns: u64, cgroup_id: u64, before: u64, total: u64, container: &dyn Fn(u64) -> String) -> Gap {
-        let since = if self.read_unix_ns == 0 { now_unix_ns } else { self.read_unix_ns };
+    fn throttled(
+        &mut self,
+        now_unix_ns: u64,
+        cgroup_id: u64,
+        before: u64,
+        total: u64,
+        container: &dyn Fn(u64) -> String,
+    ) -> Gap {
+        let since = if self.read_unix_ns == 0 {
+            now_unix_ns
+        } else {
+            self.read_unix_ns
+        };
         let open = self.throttled.entry(cgroup_id).or_insert_with(|| Open {
             gap: Gap {
                 kind: GapKind::Throttled.into(),
@@ -141,10 +178,24 @@ impl Losses {
         let whole = self.covered.take() == Some(self.losses);
         let mut closed = Vec::new();
         if whole {
-            closed.extend(std::mem::take(&mut self.open).into_values().map(|open| open.gap));
-            let quiet = |open: &Open| now_unix_ns.saturating_sub(open.changed_unix_ns) >= THROTTLE_QUIET_NS;
-            let done: Vec<u64> = self.throttled.iter().filter(|(_, open)| quiet(open)).map(|(id, _)| *id).collect();
-            closed.extend(done.iter().filter_map(|id| self.throttled.remove(id)).map(|open| open.gap));
+            closed.extend(
+                std::mem::take(&mut self.open)
+                    .into_values()
+                    .map(|open| open.gap),
+            );
+            let quiet =
+                |open: &Open| now_unix_ns.saturating_sub(open.changed_unix_ns) >= THROTTLE_QUIET_NS;
+            let done: Vec<u64> = self
+                .throttled
+                .iter()
+                .filter(|(_, open)| quiet(open))
+                .map(|(id, _)| *id)
+                .collect();
+            closed.extend(
+                done.iter()
+                    .filter_map(|id| self.throttled.remove(id))
+                    .map(|open| open.gap),
+            );
             self.quiet = false;
         }
         for gap in &mut closed {
@@ -174,15 +225,24 @@ mod tests {
         let nobody = |_: u64| String::new();
         assert!(losses.counted(SECOND, &lost(0), &nobody).is_empty());
         let gaps = losses.counted(2 * SECOND, &lost(5), &nobody);
-        assert_eq!((gaps[0].what.as_str(), gaps[0].count, gaps[0].since_unix_ns), ("process", 5, SECOND));
+        assert_eq!(
+            (gaps[0].what.as_str(), gaps[0].count, gaps[0].since_unix_ns),
+            ("process", 5, SECOND)
+        );
         losses.pass_begins();
         let gaps = losses.counted(3 * SECOND, &lost(7), &nobody);
         assert_eq!((gaps[0].count, gaps[0].since_unix_ns), (7, SECOND));
-        assert!(losses.pass_done(4 * SECOND).is_empty(), "events were lost during the pass");
+        assert!(
+            losses.pass_done(4 * SECOND).is_empty(),
+            "events were lost during the pass"
+        );
         assert!(losses.wants_pass());
         losses.pass_begins();
         let closed = losses.pass_done(5 * SECOND);
-        assert_eq!((closed.len(), closed[0].until_unix_ns, closed[0].count), (1, 5 * SECOND, 7));
+        assert_eq!(
+            (closed.len(), closed[0].until_unix_ns, closed[0].count),
+            (1, 5 * SECOND, 7)
+        );
         assert!(!losses.wants_pass());
     }
 
@@ -199,12 +259,22 @@ mod tests {
         };
         let container = |id: u64| format!("container-{id}");
         let gaps = losses.counted(SECOND, &stats(100), &container);
-        assert_eq!((gaps[0].container_id.as_str(), gaps[0].count), ("container-9", 100));
+        assert_eq!(
+            (gaps[0].container_id.as_str(), gaps[0].count),
+            ("container-9", 100)
+        );
         assert!(!losses.wants_pass(), "it still bites");
-        assert!(losses.counted(10 * SECOND, &stats(100), &container).is_empty());
+        assert!(
+            losses
+                .counted(10 * SECOND, &stats(100), &container)
+                .is_empty()
+        );
         assert!(losses.wants_pass());
         losses.pass_begins();
         let closed = losses.pass_done(10 * SECOND);
-        assert_eq!((closed[0].cgroup_id, closed[0].until_unix_ns), (9, 10 * SECOND));
+        assert_eq!(
+            (closed[0].cgroup_id, closed[0].until_unix_ns),
+            (9, 10 * SECOND)
+        );
     }
 }

@@ -4,7 +4,9 @@
 //! acknowledged is sent again, or a snapshot takes its place.
 
 use mesoscope_capture::MonoNs;
-use mesoscope_proto::v1::{AggregatorMessage, Capability, Configure, Gap, GapKind, Hello, aggregator_message::Message};
+use mesoscope_proto::v1::{
+    AggregatorMessage, Capability, Configure, Gap, GapKind, Hello, aggregator_message::Message,
+};
 use prost::bytes::Bytes;
 
 use super::batch::Batcher;
@@ -145,7 +147,13 @@ impl Session {
             counters.batch_bytes += batch.bytes.len() as u64;
             fits = fits && spool.push(batch, now, false).is_ok();
         };
-        let mut batcher = Batcher::new(self.identity.generation, &mut self.next_sequence, now_unix_ns, false, &mut push);
+        let mut batcher = Batcher::new(
+            self.identity.generation,
+            &mut self.next_sequence,
+            now_unix_ns,
+            false,
+            &mut push,
+        );
         state.flush(&mut |change| batcher.add(change));
         batcher.finish();
         if !fits {
@@ -184,7 +192,13 @@ impl Session {
             // A batch of a snapshot always fits.
             let _ = spool.push(batch, now, true);
         };
-        let mut batcher = Batcher::new(self.identity.generation, &mut self.next_sequence, now_unix_ns, true, &mut push);
+        let mut batcher = Batcher::new(
+            self.identity.generation,
+            &mut self.next_sequence,
+            now_unix_ns,
+            true,
+            &mut push,
+        );
         state.snapshot(since, &mut |change| batcher.add(change));
         batcher.finish();
         self.snapshot_needed = false;
@@ -192,7 +206,11 @@ impl Session {
 
     /// The next message to send, while connected and greeted.
     pub fn next_to_send(&mut self) -> Option<Bytes> {
-        if self.link == Link::Live { self.spool.next_unsent() } else { None }
+        if self.link == Link::Live {
+            self.spool.next_unsent()
+        } else {
+            None
+        }
     }
 
     /// Whether a message waits to be sent.

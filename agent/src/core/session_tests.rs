@@ -7,12 +7,12 @@ use mesoscope_capture::Protocol;
 use mesoscope_capture::event::TcpEndKind;
 use mesoscope_proto::v1::change::Change as Kind;
 use mesoscope_proto::v1::{
-    Ack, AgentMessage, AggregatorMessage, Batch, Connection, Gap, Hello, Process, Resync, SnapshotPart, Welcome,
-    agent_message, aggregator_message::Message as Answer,
+    Ack, AgentMessage, AggregatorMessage, Batch, Connection, Gap, Hello, Process, Resync,
+    SnapshotPart, Welcome, agent_message, aggregator_message::Message as Answer,
 };
+use proptest::prelude::*;
 use prost::Message;
 use prost::bytes::Bytes;
-use proptest::prelude::*;
 
 use super::node_state::NodeState;
 use super::node_state::tests::world::*;
@@ -62,7 +62,11 @@ impl Receiver {
         } else if batch.sequence > self.expected || (self.waiting && part == SnapshotPart::None) {
             let ask = !self.waiting;
             self.waiting = true;
-            return ask.then(|| Answer::Resync(Resync { reason: "a gap".into() }));
+            return ask.then(|| {
+                Answer::Resync(Resync {
+                    reason: "a gap".into(),
+                })
+            });
         }
         self.expected = batch.sequence + 1;
         let held = self.processes.clone();
@@ -74,7 +78,9 @@ impl Receiver {
             match change.change {
                 Some(Kind::Process(process)) => {
                     let pid = process.key.expect("has one").pid;
-                    let known = processes.insert(pid, process.clone()).or_else(|| held.get(&pid).cloned());
+                    let known = processes
+                        .insert(pid, process.clone())
+                        .or_else(|| held.get(&pid).cloned());
                     if process.exit.is_some() && known.is_none_or(|known| known.exit.is_none()) {
                         *self.ended.entry(u64::from(pid)).or_default() += 1;
                     }
@@ -90,20 +96,33 @@ impl Receiver {
             let (processes, connections) = self.incoming.take().expect("begun");
             // What has ended stays for a while, as an aggregator shows it.
             self.processes.retain(|_, process| process.exit.is_some());
-            self.connections.retain(|_, connection| connection.closed_unix_ns != 0);
+            self.connections
+                .retain(|_, connection| connection.closed_unix_ns != 0);
             self.processes.extend(processes);
             self.connections.extend(connections);
             self.waiting = false;
         }
-        Some(Answer::Ack(Ack { sequence: batch.sequence }))
+        Some(Answer::Ack(Ack {
+            sequence: batch.sequence,
+        }))
     }
 
     fn living(&self) -> (Vec<(u32, String)>, Vec<(u64, u64)>) {
-        let processes = self.processes.iter().filter(|(_, process)| process.exit.is_none());
-        let connections = self.connections.iter().filter(|(_, connection)| connection.closed_unix_ns == 0);
+        let processes = self
+            .processes
+            .iter()
+            .filter(|(_, process)| process.exit.is_none());
+        let connections = self
+            .connections
+            .iter()
+            .filter(|(_, connection)| connection.closed_unix_ns == 0);
         (
-            processes.map(|(pid, process)| (*pid, process.name.clone())).collect(),
-            connections.map(|(cookie, connection)| (*cookie, connection.bytes_sent)).collect(),
+            processes
+                .map(|(pid, process)| (*pid, process.name.clone()))
+                .collect(),
+            connections
+                .map(|(cookie, connection)| (*cookie, connection.bytes_sent))
+                .collect(),
         )
     }
 }
@@ -184,7 +203,12 @@ impl Simulation {
             Step::Start(short) => {
                 self.next += 1;
                 let process = id(self.next);
-                self.state.event(exec(time, id(1), process, &[&format!("program-{}", self.next)]));
+                self.state.event(exec(
+                    time,
+                    id(1),
+                    process,
+                    &[&format!("program-{}", self.next)],
+                ));
                 if *short {
                     self.state.event(exit(time, process, 0));
                 } else {
@@ -198,13 +222,21 @@ impl Simulation {
             Step::Connect => {
                 self.next += 1;
                 let cookie = u64::from(self.next);
-                self.state.event(connect(time, cookie, id(1), Protocol::Tcp, "10.0.0.2:80"));
+                self.state
+                    .event(connect(time, cookie, id(1), Protocol::Tcp, "10.0.0.2:80"));
                 self.cookies.push(cookie);
             }
             Step::Close(index) if !self.cookies.is_empty() => {
                 let cookie = self.cookies.swap_remove(index.index(self.cookies.len()));
                 let ends = ("10.0.0.1:1", "10.0.0.2:80");
-                self.state.event(tcp_end(time, cookie, TcpEndKind::Destroyed, ends, (cookie, 1), 0));
+                self.state.event(tcp_end(
+                    time,
+                    cookie,
+                    TcpEndKind::Destroyed,
+                    ends,
+                    (cookie, 1),
+                    0,
+                ));
             }
             Step::End(_) | Step::Close(_) => {}
             Step::Flush => {
@@ -242,9 +274,13 @@ impl Simulation {
             self.to_aggregator.push_back(bytes);
         }
         for _ in 0..count {
-            let Some(bytes) = self.to_aggregator.pop_front().filter(|_| self.connected) else { return };
+            let Some(bytes) = self.to_aggregator.pop_front().filter(|_| self.connected) else {
+                return;
+            };
             let message = AgentMessage::decode(bytes).expect("our own");
-            let Some(agent_message::Message::Batch(batch)) = message.message else { panic!("only batches") };
+            let Some(agent_message::Message::Batch(batch)) = message.message else {
+                panic!("only batches")
+            };
             if let Some(answer) = self.receiver.batch(batch) {
                 self.answer(answer);
             }
@@ -252,7 +288,9 @@ impl Simulation {
     }
 
     fn answer(&mut self, answer: Answer) {
-        self.to_agent.push_back(AggregatorMessage { message: Some(answer) });
+        self.to_agent.push_back(AggregatorMessage {
+            message: Some(answer),
+        });
     }
 
     /// Whatever was on its way is lost.
@@ -265,7 +303,13 @@ impl Simulation {
 
     fn settle(&mut self) {
         for _ in 0..20 {
-            for step in [Step::Dial, Step::Answer, Step::Flush, Step::Deliver(250), Step::Answer] {
+            for step in [
+                Step::Dial,
+                Step::Answer,
+                Step::Flush,
+                Step::Deliver(250),
+                Step::Answer,
+            ] {
                 self.step(&step);
             }
         }
@@ -276,7 +320,9 @@ fn truth(state: &mut NodeState) -> (Vec<(u32, String)>, Vec<(u64, u64)>) {
     let mut truth = Receiver::default();
     state.snapshot(0, &mut |change| match change {
         Kind::Process(process) => {
-            truth.processes.insert(process.key.expect("has one").pid, process);
+            truth
+                .processes
+                .insert(process.key.expect("has one").pid, process);
         }
         Kind::Connection(connection) => {
             truth.connections.insert(connection.cookie, connection);
@@ -331,7 +377,9 @@ fn a_large_state_is_a_snapshot_in_parts() {
     let mut simulation = Simulation::new(1 << 20);
     let long = "x".repeat(200);
     for pid in 100..8_000 {
-        simulation.state.event(exec(SECOND, id(1), id(pid), &["program", &long]));
+        simulation
+            .state
+            .event(exec(SECOND, id(1), id(pid), &["program", &long]));
     }
     simulation.step(&Step::Dial);
     simulation.step(&Step::Answer);
@@ -340,12 +388,21 @@ fn a_large_state_is_a_snapshot_in_parts() {
     while let Some(bytes) = simulation.session.next_to_send() {
         assert!(bytes.len() <= 2 << 20);
         let message = AgentMessage::decode(bytes).expect("our own");
-        let Some(agent_message::Message::Batch(batch)) = message.message else { panic!("only batches") };
+        let Some(agent_message::Message::Batch(batch)) = message.message else {
+            panic!("only batches")
+        };
         parts.push(batch.snapshot());
     }
     assert!(parts.len() > 2);
-    assert_eq!((parts[0], parts[parts.len() - 1]), (SnapshotPart::First, SnapshotPart::Last));
-    assert!(parts[1..parts.len() - 1].iter().all(|part| *part == SnapshotPart::Middle));
+    assert_eq!(
+        (parts[0], parts[parts.len() - 1]),
+        (SnapshotPart::First, SnapshotPart::Last)
+    );
+    assert!(
+        parts[1..parts.len() - 1]
+            .iter()
+            .all(|part| *part == SnapshotPart::Middle)
+    );
 }
 
 #[test]

@@ -53,15 +53,30 @@ impl CgroupContainers for SharedTree {
     }
 
     fn created(&mut self, cgroup_id: u64, path: &str) -> Option<CgroupContainer> {
-        self.0.borrow_mut().as_mut()?.created(cgroup_id, path).as_ref().map(own)
+        self.0
+            .borrow_mut()
+            .as_mut()?
+            .created(cgroup_id, path)
+            .as_ref()
+            .map(own)
     }
 
     fn removed(&mut self, cgroup_id: u64) -> Option<CgroupContainer> {
-        self.0.borrow_mut().as_mut()?.removed(cgroup_id).as_ref().map(own)
+        self.0
+            .borrow_mut()
+            .as_mut()?
+            .removed(cgroup_id)
+            .as_ref()
+            .map(own)
     }
 
     fn all(&self) -> Vec<CgroupContainer> {
-        self.0.borrow().iter().flat_map(CgroupTree::containers).map(own).collect()
+        self.0
+            .borrow()
+            .iter()
+            .flat_map(CgroupTree::containers)
+            .map(own)
+            .collect()
     }
 
     fn refresh(&mut self) {
@@ -72,6 +87,7 @@ impl CgroupContainers for SharedTree {
 
     fn fill(&self) -> (usize, usize) {
         let tree = self.0.borrow();
-        tree.as_ref().map_or((0, 0), |tree| (tree.len(), tree.capacity()))
+        tree.as_ref()
+            .map_or((0, 0), |tree| (tree.len(), tree.capacity()))
     }
 }

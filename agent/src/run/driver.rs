@@ -46,7 +46,11 @@ pub(super) struct Rungs {
 
 impl Rungs {
     pub(super) fn of(capabilities: &[mesoscope_capture::Capability]) -> Self {
-        let has = |name: &str| capabilities.iter().any(|capability| capability.name == name && capability.available);
+        let has = |name: &str| {
+            capabilities
+                .iter()
+                .any(|capability| capability.name == name && capability.available)
+        };
         Self {
             processes: has("process-events"),
             tcp: has("tcp-events"),
@@ -56,7 +60,14 @@ impl Rungs {
     }
 
     /// A pass by sock_diag: our own network namespace only.
-    pub(super) fn pass(self, paths: &Paths, started: MonoNs, ended: MonoNs, sockets: Vec<Socket>, adopted: bool) -> SocketsFound {
+    pub(super) fn pass(
+        self,
+        paths: &Paths,
+        started: MonoNs,
+        ended: MonoNs,
+        sockets: Vec<Socket>,
+        adopted: bool,
+    ) -> SocketsFound {
         let own = sockets.first().map_or_else(
             || mesoscope_discover::host::host_network_namespace(paths),
             |socket| socket.network_namespace,
@@ -104,7 +115,11 @@ pub(super) struct Driver {
     dump: Option<FxHashSet<Ends>>,
 }
 
-type Ends = (mesoscope_capture::Protocol, std::net::SocketAddr, std::net::SocketAddr);
+type Ends = (
+    mesoscope_capture::Protocol,
+    std::net::SocketAddr,
+    std::net::SocketAddr,
+);
 
 /// The ring's descriptor, for readiness only; the capture owns it.
 struct Ring(RawFd);
@@ -146,14 +161,23 @@ impl Driver {
     ) {
         self.tell_capabilities();
         let ring = self.parts.capture.as_ref().and_then(|capture| {
-            #[expect(deprecated, reason = "the capture lends its descriptor raw; it outlives this registration")]
+            #[expect(
+                deprecated,
+                reason = "the capture lends its descriptor raw; it outlives this registration"
+            )]
             let ring = AsyncFd::with_interest(Ring(capture.as_raw_fd()), Interest::READABLE);
-            ring.map_err(|error| tracing::warn!(%error, "the ring can't be waited for; its timer goes on")).ok()
+            ring.map_err(
+                |error| tracing::warn!(%error, "the ring can't be waited for; its timer goes on"),
+            )
+            .ok()
         });
         let mut timer = tokio::time::interval(self.batch_interval);
         timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            let outbound = self.outbound.clone().filter(|_| self.parts.session.has_unsent());
+            let outbound = self
+                .outbound
+                .clone()
+                .filter(|_| self.parts.session.has_unsent());
             tokio::select! {
                 () = drain.cancelled() => break,
                 _ = timer.tick() => {
@@ -199,16 +223,24 @@ impl Driver {
 
     fn flush(&mut self) {
         let now = Clock::now_mono_ns();
-        self.parts.session.flush(now, self.clock.unix_ns(now), &mut self.parts.state);
+        self.parts
+            .session
+            .flush(now, self.clock.unix_ns(now), &mut self.parts.state);
         self.pump();
     }
 
     /// Sends as much as the transport takes now.
     fn pump(&mut self) {
         while self.parts.session.has_unsent() {
-            let Some(outbound) = &self.outbound else { return };
-            let Ok(permit) = outbound.try_reserve() else { return };
-            let Some(bytes) = self.parts.session.next_to_send() else { return };
+            let Some(outbound) = &self.outbound else {
+                return;
+            };
+            let Ok(permit) = outbound.try_reserve() else {
+                return;
+            };
+            let Some(bytes) = self.parts.session.next_to_send() else {
+                return;
+            };
             permit.send(bytes);
         }
     }
@@ -299,7 +331,9 @@ impl Driver {
                 if let Some(dump) = self.dump.take().filter(|_| complete) {
                     self.parts
                         .state
-                        .flows_listed(now, &|protocol, source, destination| dump.contains(&(protocol, source, destination)));
+                        .flows_listed(now, &|protocol, source, destination| {
+                            dump.contains(&(protocol, source, destination))
+                        });
                 }
             }
         }
@@ -345,7 +379,9 @@ async fn reserve(outbound: Option<mpsc::Sender<Bytes>>) -> Option<mpsc::OwnedPer
 
 /// The ring is a quarter full.
 async fn filled(ring: Option<&AsyncFd<Ring>>) {
-    let Some(ring) = ring else { return std::future::pending().await };
+    let Some(ring) = ring else {
+        return std::future::pending().await;
+    };
     match ring.readable().await {
         Ok(mut ready) => ready.clear_ready(),
         Err(_) => std::future::pending().await,
@@ -360,6 +396,8 @@ async fn conntrack_event(watch: Option<&mut ConntrackWatch>) -> Option<Conntrack
     watch?.events.recv().await
 }
 
-async fn name(names: Option<&mut (Names, mpsc::Receiver<v1::AddressName>)>) -> Option<v1::AddressName> {
+async fn name(
+    names: Option<&mut (Names, mpsc::Receiver<v1::AddressName>)>,
+) -> Option<v1::AddressName> {
     names?.1.recv().await
 }

@@ -50,7 +50,11 @@ pub(super) struct Duties {
 impl Duties {
     pub(super) fn new(config: &Config, rungs: Rungs) -> Self {
         // Without events the polls are all there is.
-        let processes = if rungs.processes { Duration::from_secs(60) } else { Duration::from_secs(1) };
+        let processes = if rungs.processes {
+            Duration::from_secs(60)
+        } else {
+            Duration::from_secs(1)
+        };
         let memory = config.memory_budget.as_u64();
         Self {
             sockets: Cadence::new(Duration::from_secs(1), 0.005),
@@ -95,7 +99,9 @@ impl Driver {
     }
 
     fn resolve_names(&mut self) {
-        let Some((names, _)) = &self.parts.names else { return };
+        let Some((names, _)) = &self.parts.names else {
+            return;
+        };
         for address in self.parts.state.take_new_addresses() {
             names.wanted(address);
         }
@@ -105,12 +111,16 @@ impl Driver {
     }
 
     fn count_losses(&mut self, now: MonoNs) {
-        let Some(capture) = &mut self.parts.capture else { return };
+        let Some(capture) = &mut self.parts.capture else {
+            return;
+        };
         self.duties.stats = capture.stats();
         let state = &mut self.parts.state;
         let gaps = self
             .losses
-            .counted(self.clock.unix_ns(now), &self.duties.stats, &|cgroup_id| state.container_id(cgroup_id));
+            .counted(self.clock.unix_ns(now), &self.duties.stats, &|cgroup_id| {
+                state.container_id(cgroup_id)
+            });
         gaps.into_iter().for_each(|gap| state.gap(gap));
     }
 
@@ -118,7 +128,10 @@ impl Driver {
         let level = self.duties.governor.level();
         let duties = &mut self.duties;
         let reader = &self.parts.reader;
-        if self.losses.wants_pass() && !duties.processes.is_running() && duties.processes.since_last(now) >= REREAD_PAUSE {
+        if self.losses.wants_pass()
+            && !duties.processes.is_running()
+            && duties.processes.since_last(now) >= REREAD_PAUSE
+        {
             self.losses.pass_begins();
             duties.rereading = reader.ask(Request::Processes);
             duties.processes.begins_early(now);
@@ -132,13 +145,20 @@ impl Driver {
             reader.ask(Request::HostMetrics);
         }
         if duties.container_metrics.begins(now, level) {
-            let targets = self.parts.tree.targets(&self.parts.state.container_processes());
+            let targets = self
+                .parts
+                .tree
+                .targets(&self.parts.state.container_processes());
             reader.ask(Request::ContainerMetrics(targets));
         }
         if level != Level::Minimal && duties.process_metrics.begins(now, level) {
-            reader.ask(Request::ProcessMetrics(self.parts.state.programs().collect()));
+            reader.ask(Request::ProcessMetrics(
+                self.parts.state.programs().collect(),
+            ));
         }
-        let early = self.parts.state.wants_sockets() && !duties.sockets.is_running() && duties.sockets.since_last(now) >= SOCKETS_EARLY;
+        let early = self.parts.state.wants_sockets()
+            && !duties.sockets.is_running()
+            && duties.sockets.since_last(now) >= SOCKETS_EARLY;
         if early {
             duties.sockets.begins_early(now);
         }
@@ -158,7 +178,9 @@ impl Driver {
             self.parts.reader.ask(Request::Sockets);
             return;
         }
-        let Some(capture) = &mut self.parts.capture else { return };
+        let Some(capture) = &mut self.parts.capture else {
+            return;
+        };
         let cpu = thread_cpu();
         let found = start::all_sockets(capture, self.parts.rungs);
         // What the pass shows as gone has its record in the ring.
@@ -174,7 +196,11 @@ impl Driver {
     pub(super) fn answered(&mut self, answer: Answer, cost: Duration) {
         let (duties, state) = (&mut self.duties, &mut self.parts.state);
         match answer {
-            Answer::Processes { began, ended, processes } => {
+            Answer::Processes {
+                began,
+                ended,
+                processes,
+            } => {
                 duties.processes.ended(cost);
                 if let Some(processes) = processes {
                     self.processes_read(began, ended, processes);
@@ -192,16 +218,27 @@ impl Driver {
             }
             Answer::HostMetrics(metrics) => {
                 duties.host_metrics.ended(cost);
-                state.measured(metrics.into_iter().map(|metrics| Kind::HostMetrics(*metrics)));
+                state.measured(
+                    metrics
+                        .into_iter()
+                        .map(|metrics| Kind::HostMetrics(*metrics)),
+                );
             }
             Answer::Host(host) => {
                 duties.host.ended(cost);
                 state.set_host(*host);
             }
-            Answer::Sockets { began, ended, sockets } => {
+            Answer::Sockets {
+                began,
+                ended,
+                sockets,
+            } => {
                 duties.sockets.ended(cost);
                 if let Some(sockets) = sockets {
-                    let found = self.parts.rungs.pass(&self.parts.paths, began, ended, sockets, false);
+                    let found =
+                        self.parts
+                            .rungs
+                            .pass(&self.parts.paths, began, ended, sockets, false);
                     state.sockets_found(found);
                 }
             }
@@ -211,7 +248,9 @@ impl Driver {
     fn processes_read(&mut self, began: MonoNs, ended: MonoNs, processes: Vec<v1::Process>) {
         // Ends that happened while it was read are in the ring: they come first.
         self.drain_ring();
-        self.parts.state.processes_found(began, ended, processes, true);
+        self.parts
+            .state
+            .processes_found(began, ended, processes, true);
         if !self.parts.rungs.cgroups {
             self.parts.state.cgroups_refreshed(ended);
         }
@@ -230,12 +269,18 @@ impl Driver {
     fn govern(&mut self, now: MonoNs) {
         let cpu = process_cpu() + self.bpf_time();
         if let Some((then, before)) = self.duties.cpu {
-            let wall = Duration::from_nanos(now.saturating_sub(then)).as_secs_f64().max(0.001);
+            let wall = Duration::from_nanos(now.saturating_sub(then))
+                .as_secs_f64()
+                .max(0.001);
             self.duties.cpu_percent = 100.0 * cpu.saturating_sub(before).as_secs_f64() / wall;
         }
         self.duties.cpu = Some((now, cpu));
         self.duties.rss_bytes = resident_bytes();
-        let Some(level) = self.duties.governor.sample(self.duties.cpu_percent, self.duties.rss_bytes) else {
+        let Some(level) = self
+            .duties
+            .governor
+            .sample(self.duties.cpu_percent, self.duties.rss_bytes)
+        else {
             return;
         };
         tracing::warn!(
@@ -249,7 +294,12 @@ impl Driver {
 
     fn obey(&mut self, level: Level, now_unix_ns: u64) {
         let cap = level.event_rate_cap(self.duties.event_rate_cap);
-        if let Some(Err(error)) = self.parts.capture.as_mut().map(|capture| capture.set_event_rate_cap(cap)) {
+        if let Some(Err(error)) = self
+            .parts
+            .capture
+            .as_mut()
+            .map(|capture| capture.set_event_rate_cap(cap))
+        {
             tracing::warn!(%error, "the cap on events stays as it was");
         }
         let all = Limits::default();
@@ -277,11 +327,16 @@ impl Driver {
             self.duties.rss_bytes >> 20,
             memory >> 20,
             match level {
-                Level::Minimal => "no process metrics, a lower cap on events, and samplers run less often",
+                Level::Minimal =>
+                    "no process metrics, a lower cap on events, and samplers run less often",
                 _ => "samplers run less often",
             }
         );
-        let since = self.duties.governor_gap.take().map_or(now_unix_ns, |gap| gap.since_unix_ns);
+        let since = self
+            .duties
+            .governor_gap
+            .take()
+            .map_or(now_unix_ns, |gap| gap.since_unix_ns);
         let gap = Gap {
             kind: GapKind::Governor.into(),
             what: "detail".into(),
@@ -294,17 +349,39 @@ impl Driver {
     }
 
     fn bpf_time(&self) -> Duration {
-        Duration::from_nanos(self.duties.stats.programs.iter().map(|program| program.run_time_ns).sum())
+        Duration::from_nanos(
+            self.duties
+                .stats
+                .programs
+                .iter()
+                .map(|program| program.run_time_ns)
+                .sum(),
+        )
     }
 
     /// Everything that can be known here, and what can't and why.
     pub(super) fn capabilities(&self) -> Vec<v1::Capability> {
         let parts = &self.parts;
         let mut all: Vec<v1::Capability> = match &parts.capture {
-            Some(capture) => capture.capabilities().into_iter().map(edges::capability).collect(),
-            None => ["process-events", "tcp-events", "connect-pid", "socket-snapshot", "cgroup-events"]
-                .map(|name| edges::missing(name, "no kernel programs could be loaded; the agent's log says why"))
-                .into(),
+            Some(capture) => capture
+                .capabilities()
+                .into_iter()
+                .map(edges::capability)
+                .collect(),
+            None => [
+                "process-events",
+                "tcp-events",
+                "connect-pid",
+                "socket-snapshot",
+                "cgroup-events",
+            ]
+            .map(|name| {
+                edges::missing(
+                    name,
+                    "no kernel programs could be loaded; the agent's log says why",
+                )
+            })
+            .into(),
         };
         for capability in all.iter_mut().filter(|capability| !capability.available) {
             let instead = match capability.name.as_str() {
@@ -323,7 +400,13 @@ impl Driver {
     /// What the map lacks for good on this node.
     pub(super) fn tell_capabilities(&mut self) {
         let since_unix_ns = self.clock.unix_ns(Clock::now_mono_ns());
-        let needed = ["process-events", "tcp-events", "connect-pid", "socket-snapshot", "cgroup-events"];
+        let needed = [
+            "process-events",
+            "tcp-events",
+            "connect-pid",
+            "socket-snapshot",
+            "cgroup-events",
+        ];
         for capability in self.capabilities() {
             if capability.available || !needed.contains(&capability.name.as_str()) {
                 continue;
@@ -341,7 +424,9 @@ impl Driver {
     /// How the agent itself is.
     pub(super) fn tell_status(&mut self) {
         let stats = &self.duties.stats;
-        let sum = |counts: &[(mesoscope_capture::RecordKind, u64)]| counts.iter().map(|(_, count)| count).sum();
+        let sum = |counts: &[(mesoscope_capture::RecordKind, u64)]| {
+            counts.iter().map(|(_, count)| count).sum()
+        };
         let status = v1::AgentStatus {
             time_unix_ns: self.clock.unix_ns(Clock::now_mono_ns()),
             cpu_percent: self.duties.cpu_percent,
@@ -365,7 +450,10 @@ impl Driver {
         let (spool_bytes, spool_limit_bytes) = parts.session.spool_fill();
         let (cgroups, cgroups_limit) = parts.state.cgroups_fill();
         let mut sources = Vec::new();
-        for (source, stats) in [("docker", &parts.docker.0.stats), ("cri", &parts.cri.0.stats)] {
+        for (source, stats) in [
+            ("docker", &parts.docker.0.stats),
+            ("cri", &parts.cri.0.stats),
+        ] {
             sources.push((source, "connects", stats.connects_total()));
             sources.push((source, "disconnects", stats.disconnects_total()));
             sources.push((source, "events", stats.events_total()));
@@ -413,7 +501,9 @@ impl Duties {
         let mut told = std::mem::take(&mut self.told_metrics);
         let mut changed = Vec::new();
         for metric in metrics {
-            let Some(pid) = metric.key.map(|key| key.pid) else { continue };
+            let Some(pid) = metric.key.map(|key| key.pid) else {
+                continue;
+            };
             let matters = told.remove(&pid).is_none_or(|before| {
                 let kept = before.key == metric.key && !differs(&before, &metric);
                 if kept {
@@ -456,6 +546,10 @@ fn clock(id: ClockId) -> Duration {
 /// Resident memory of the agent (proc_pid_statm(5)).
 fn resident_bytes() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: u64 = statm.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
+    let pages: u64 = statm
+        .split_whitespace()
+        .nth(1)
+        .and_then(|pages| pages.parse().ok())
+        .unwrap_or(0);
     pages * u64::try_from(rustix::param::page_size()).unwrap_or(4096)
 }

@@ -54,14 +54,25 @@ impl Edges {
             })
             .transpose()
             .map_err(|error| text(&error))?;
-        let bearer = config.token_file.as_deref().map(Bearer::load).transpose().map_err(|error| text(&error))?;
+        let bearer = config
+            .token_file
+            .as_deref()
+            .map(Bearer::load)
+            .transpose()
+            .map_err(|error| text(&error))?;
         let dial = Dial {
             url: config.aggregator.clone(),
             tls,
             bearer: bearer.clone(),
         };
-        let endpoint = uplink::endpoint(&dial).map_err(|error| format!("aggregator {}: {error}", config.aggregator))?;
-        let tokens = config.listen_token_file.as_deref().map(Tokens::load).transpose().map_err(|error| text(&error))?;
+        let endpoint = uplink::endpoint(&dial)
+            .map_err(|error| format!("aggregator {}: {error}", config.aggregator))?;
+        let tokens = config
+            .listen_token_file
+            .as_deref()
+            .map(Tokens::load)
+            .transpose()
+            .map_err(|error| text(&error))?;
         let server_tls = config
             .listen_tls_cert
             .clone()
@@ -78,8 +89,12 @@ impl Edges {
             .transpose()
             .map_err(|error| text(&error))?;
         let machine_id = paths(config).in_host_root("/etc/machine-id");
-        let (agent_id, source) =
-            agent_id::agent_id(config.agent_id.as_deref(), &machine_id, &config.agent_id_file).map_err(|error| text(&error))?;
+        let (agent_id, source) = agent_id::agent_id(
+            config.agent_id.as_deref(),
+            &machine_id,
+            &config.agent_id_file,
+        )
+        .map_err(|error| text(&error))?;
         tracing::info!(agent_id, ?source, "agent id");
         Ok(Self {
             agent_id,
@@ -181,8 +196,18 @@ pub fn capability(capability: mesoscope_capture::Capability) -> v1::Capability {
         name: capability.name.to_owned(),
         available: capability.available,
         provider: capability.provider.to_owned(),
-        reason: capability.reason,
+        reason: shortened(capability.reason),
     }
+}
+
+/// A verifier's log can be long; whole, it is in the agent's own log.
+fn shortened(mut reason: String) -> String {
+    const REASON_BYTES_MAX: usize = 500;
+    if reason.len() > REASON_BYTES_MAX {
+        reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
+        reason.push_str(" ...");
+    }
+    reason
 }
 
 /// A capability that is not there.

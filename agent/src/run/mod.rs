@@ -39,16 +39,24 @@ pub async fn run(config: Config, edges: Edges, drain: CancellationToken) -> anyh
         let drain = drain.clone();
         let service = http::router(asks, edges.access.clone());
         async move {
-            let served = axum::serve(listener, service.into_make_service_with_connect_info::<mesoscope_service::listen::Peer>());
+            let served = axum::serve(
+                listener,
+                service.into_make_service_with_connect_info::<mesoscope_service::listen::Peer>(),
+            );
             served.with_graceful_shutdown(drain.cancelled_owned()).await
         }
     };
     let server = tokio::spawn(server);
-    let mut driver = start::start(&config, &edges).await.context("starting to observe")?;
+    let mut driver = start::start(&config, &edges)
+        .await
+        .context("starting to observe")?;
     let (told, uplink_events) = mpsc::channel(8);
     let dialer = tokio::spawn(uplink::run(edges.endpoint, edges.bearer, told));
     driver.run(uplink_events, asked, &drain).await;
     dialer.abort();
     drop(driver);
-    server.await.context("the server of /metrics")?.context("the server of /metrics")
+    server
+        .await
+        .context("the server of /metrics")?
+        .context("the server of /metrics")
 }

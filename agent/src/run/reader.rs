@@ -33,14 +33,22 @@ pub enum Request {
 #[allow(missing_docs)]
 pub enum Answer {
     /// Every process, or none when they could not be read; the reading began and ended then.
-    Processes { began: MonoNs, ended: MonoNs, processes: Option<Vec<v1::Process>> },
+    Processes {
+        began: MonoNs,
+        ended: MonoNs,
+        processes: Option<Vec<v1::Process>>,
+    },
     Details(Vec<v1::Process>),
     ProcessMetrics(Vec<v1::ProcessMetrics>),
     ContainerMetrics(Vec<v1::ContainerMetrics>),
     HostMetrics(Option<Box<v1::HostMetrics>>),
     Host(Box<v1::Host>),
     /// Sockets by sock_diag, where the kernel programs give none.
-    Sockets { began: MonoNs, ended: MonoNs, sockets: Option<Vec<Socket>> },
+    Sockets {
+        began: MonoNs,
+        ended: MonoNs,
+        sockets: Option<Vec<Socket>>,
+    },
 }
 
 /// The driver's side.
@@ -86,7 +94,9 @@ impl Files {
         let note = |what: &'static str| move |error: mesoscope_discover::Error| tracing::warn!(%error, "{what}");
         Self {
             paths: paths.clone(),
-            tree: CgroupTree::discover(paths).map_err(note("no cgroup tree")).ok(),
+            tree: CgroupTree::discover(paths)
+                .map_err(note("no cgroup tree"))
+                .ok(),
             processes: ProcessReader::new(paths),
             process_metrics: ProcessSampler::new(&paths.proc, SamplerLimits::default())
                 .map_err(note("no process metrics"))
@@ -97,7 +107,11 @@ impl Files {
         }
     }
 
-    fn serve(mut self, requested: &std_mpsc::Receiver<Request>, answers: &mpsc::Sender<(Answer, Duration)>) {
+    fn serve(
+        mut self,
+        requested: &std_mpsc::Receiver<Request>,
+        answers: &mpsc::Sender<(Answer, Duration)>,
+    ) {
         while let Ok(request) = requested.recv() {
             let began = Instant::now();
             let answer = self.answer(request);
@@ -151,8 +165,12 @@ impl Files {
     }
 
     fn details(&mut self, ids: Vec<ProcessId>) -> Vec<v1::Process> {
-        let Some(tree) = &self.tree else { return Vec::new() };
-        ids.into_iter().filter_map(|id| self.processes.details(id, tree)).collect()
+        let Some(tree) = &self.tree else {
+            return Vec::new();
+        };
+        ids.into_iter()
+            .filter_map(|id| self.processes.details(id, tree))
+            .collect()
     }
 
     fn all_sockets(&mut self) -> Answer {

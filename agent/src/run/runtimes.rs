@@ -1,7 +1,7 @@
 //! What the container runtimes tell.
 
-use mesoscope_discover::runtime::RuntimeEvent;
 use mesoscope_capture::MonoNs;
+use mesoscope_discover::runtime::RuntimeEvent;
 use rustc_hash::FxHashSet;
 
 use crate::core::node_state::NodeState;
@@ -38,7 +38,9 @@ impl RuntimeSource {
                 state.container_removed(now, &id);
             }
             RuntimeEvent::Listed { .. } => {
-                let Some(listed) = self.listing.take() else { return };
+                let Some(listed) = self.listing.take() else {
+                    return;
+                };
                 for gone in self.known.difference(&listed) {
                     state.container_removed(now, gone);
                 }

@@ -35,7 +35,12 @@ pub(super) async fn start(config: &Config, edges: &Edges) -> anyhow::Result<Driv
     let tree = SharedTree::new(tree);
     let mut state = NodeState::new(Limits::default(), Clock::new(), Box::new(tree.clone()));
     let mut reader = Reader::start(paths.clone()).context("starting the reader's thread")?;
-    let rungs = Rungs::of(&capture.as_ref().map(Capture::capabilities).unwrap_or_default());
+    let rungs = Rungs::of(
+        &capture
+            .as_ref()
+            .map(Capture::capabilities)
+            .unwrap_or_default(),
+    );
 
     let mut startup = Startup::default();
     let mut world = World::default();
@@ -59,13 +64,22 @@ pub(super) async fn start(config: &Config, edges: &Edges) -> anyhow::Result<Driv
                 hostname.clone_from(&host.hostname);
                 state.set_host(*host);
             }
-            Answer::Processes { began, ended, processes } => {
+            Answer::Processes {
+                began,
+                ended,
+                processes,
+            } => {
                 world.read = (began, ended);
                 world.processes = processes.unwrap_or_default();
                 processes_read = true;
             }
-            Answer::Sockets { began, ended, sockets } => {
-                world.sockets = sockets.map(|sockets| rungs.pass(&paths, began, ended, sockets, true));
+            Answer::Sockets {
+                began,
+                ended,
+                sockets,
+            } => {
+                world.sockets =
+                    sockets.map(|sockets| rungs.pass(&paths, began, ended, sockets, true));
                 sockets_read = true;
             }
             _ => {}
@@ -83,7 +97,12 @@ pub(super) async fn start(config: &Config, edges: &Edges) -> anyhow::Result<Driv
         version: env!("CARGO_PKG_VERSION").to_owned(),
         generation,
     };
-    tracing::info!(agent_id = identity.agent_id, processes, replayed, "the world is read");
+    tracing::info!(
+        agent_id = identity.agent_id,
+        processes,
+        replayed,
+        "the world is read"
+    );
     let spool_bytes = usize::try_from(config.spool_bytes.as_u64()).unwrap_or(usize::MAX);
     let names = NamesConfig {
         reverse_lookups: config.reverse_lookups,
@@ -99,12 +118,23 @@ pub(super) async fn start(config: &Config, edges: &Edges) -> anyhow::Result<Driv
         reader,
         tree,
         paths,
-        docker: (docker::watch(edges::docker_config(config)), RuntimeSource::default()),
-        cri: (cri::watch(edges::cri_config(config)), RuntimeSource::default()),
-        conntrack: conntrack.map_err(|error| tracing::info!(%error, "no conntrack")).ok(),
-        names: Names::start(&names).map_err(|error| tracing::info!(%error, "no names of addresses")).ok(),
+        docker: (
+            docker::watch(edges::docker_config(config)),
+            RuntimeSource::default(),
+        ),
+        cri: (
+            cri::watch(edges::cri_config(config)),
+            RuntimeSource::default(),
+        ),
+        conntrack: conntrack
+            .map_err(|error| tracing::info!(%error, "no conntrack"))
+            .ok(),
+        names: Names::start(&names)
+            .map_err(|error| tracing::info!(%error, "no names of addresses"))
+            .ok(),
         fixed: vec![
-            cgroup_capability.unwrap_or_else(|| edges::missing("containers", "no cgroup hierarchy is mounted")),
+            cgroup_capability
+                .unwrap_or_else(|| edges::missing("containers", "no cgroup hierarchy is mounted")),
             conntrack::capability(&edges::conntrack_config(), &config.proc_root),
         ],
         lost,
@@ -118,7 +148,11 @@ fn attach(config: &Config) -> Option<Capture> {
         Ok(capture) => {
             for capability in capture.capabilities() {
                 if !capability.available {
-                    tracing::info!(capability = capability.name, reason = capability.reason, "not available");
+                    tracing::info!(
+                        capability = capability.name,
+                        reason = capability.reason,
+                        "not available"
+                    );
                 }
             }
             Some(capture)

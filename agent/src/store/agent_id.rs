@@ -20,7 +20,9 @@ pub enum Source {
 
 /// The agent's id must survive restarts and reboots.
 #[derive(Debug, thiserror::Error)]
-#[error("no machine id in {machine_id}, and an id of our own could not be kept in {state}: {source}; set --agent-id")]
+#[error(
+    "no machine id in {machine_id}, and an id of our own could not be kept in {state}: {source}; set --agent-id"
+)]
 pub struct NoAgentId {
     machine_id: PathBuf,
     state: PathBuf,
@@ -31,7 +33,11 @@ pub struct NoAgentId {
 ///
 /// # Errors
 /// When nothing is configured, the machine has no id, and none can be kept.
-pub fn agent_id(configured: Option<&str>, machine_id: &Path, state: &Path) -> Result<(String, Source), NoAgentId> {
+pub fn agent_id(
+    configured: Option<&str>,
+    machine_id: &Path,
+    state: &Path,
+) -> Result<(String, Source), NoAgentId> {
     if let Some(id) = configured {
         return Ok((id.to_owned(), Source::Configuration));
     }
@@ -55,7 +61,10 @@ pub fn agent_id(configured: Option<&str>, machine_id: &Path, state: &Path) -> Re
 /// An agent's id as the aggregator takes it: what may stand in a path of the REST API.
 #[must_use]
 pub fn is_valid(id: &str) -> bool {
-    (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
+    (1..=128).contains(&id.len())
+        && id
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
 }
 
 fn read(path: &Path) -> Option<String> {
@@ -72,14 +81,20 @@ mod tests {
     #[test]
     fn a_made_up_id_stays() {
         let folder = tempfile::tempdir().expect("scratch folder");
-        let (none, state) = (folder.path().join("none"), folder.path().join("lib/agent-id"));
+        let (none, state) = (
+            folder.path().join("none"),
+            folder.path().join("lib/agent-id"),
+        );
         let (first, source) = agent_id(None, &none, &state).expect("writable");
         assert_eq!(source, Source::Generated(state.clone()));
         assert!(is_valid(&first));
         let (second, source) = agent_id(None, &none, &state).expect("written");
         assert_eq!((second, source), (first, Source::StateFile(state.clone())));
         std::fs::write(&none, "uninitialized\n").expect("scratch file");
-        assert_ne!(agent_id(None, &none, &state).expect("kept").1, Source::MachineId);
+        assert_ne!(
+            agent_id(None, &none, &state).expect("kept").1,
+            Source::MachineId
+        );
         assert_eq!(agent_id(Some("a"), &none, &state).expect("given").0, "a");
     }
 }

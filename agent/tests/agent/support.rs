@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use mesoscope_proto::v1::change::Change as Kind;
 use mesoscope_proto::v1::uplink_server::{Uplink, UplinkServer};
 use mesoscope_proto::v1::{
-    Ack, AgentMessage, AggregatorMessage, Configure, Hello, SnapshotPart, Welcome, agent_message, aggregator_message::Message as Answer,
+    Ack, AgentMessage, AggregatorMessage, Configure, Hello, SnapshotPart, Welcome, agent_message,
+    aggregator_message::Message as Answer,
 };
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -51,20 +52,29 @@ impl Aggregator {
     }
 
     /// Serves on `listener`.
-    pub fn serve(self, listener: TcpListener, tls: Option<ServerTlsConfig>) -> tokio::task::JoinHandle<()> {
+    pub fn serve(
+        self,
+        listener: TcpListener,
+        tls: Option<ServerTlsConfig>,
+    ) -> tokio::task::JoinHandle<()> {
         tokio::spawn(async move {
             let mut server = Server::builder();
             if let Some(tls) = tls {
                 server = server.tls_config(tls).expect("a valid TLS configuration");
             }
-            let served = server.add_service(UplinkServer::new(self)).serve_with_incoming(TcpListenerStream::new(listener));
+            let served = server
+                .add_service(UplinkServer::new(self))
+                .serve_with_incoming(TcpListenerStream::new(listener));
             served.await.expect("served");
         })
     }
 
     /// Sent to the next agent that greets.
     pub fn configure_next(&self, configure: Configure) {
-        *self.configure.lock().unwrap_or_else(PoisonError::into_inner) = Some(configure);
+        *self
+            .configure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(configure);
     }
 
     /// Looks at what was heard.
@@ -79,7 +89,10 @@ impl Aggregator {
             if let Some(found) = self.look(&look) {
                 return found;
             }
-            assert!(Instant::now() < deadline, "the agent did not tell of {what}");
+            assert!(
+                Instant::now() < deadline,
+                "the agent did not tell of {what}"
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -97,11 +110,16 @@ impl Aggregator {
                     heard.sequence_errors += 1;
                 }
                 *expected = batch.sequence + 1;
-                heard.snapshots += usize::from(matches!(part, SnapshotPart::Last | SnapshotPart::Whole));
+                heard.snapshots +=
+                    usize::from(matches!(part, SnapshotPart::Last | SnapshotPart::Whole));
                 let of_snapshot = part != SnapshotPart::None;
                 let changes = batch.changes.into_iter().filter_map(|change| change.change);
-                heard.changes.extend(changes.map(|change| (batch.generation, of_snapshot, change)));
-                Some(Answer::Ack(Ack { sequence: batch.sequence }))
+                heard
+                    .changes
+                    .extend(changes.map(|change| (batch.generation, of_snapshot, change)));
+                Some(Answer::Ack(Ack {
+                    sequence: batch.sequence,
+                }))
             }
         }
     }
@@ -111,9 +129,19 @@ impl Aggregator {
 impl Uplink for Aggregator {
     type ReportStream = Pin<Box<dyn Stream<Item = Result<AggregatorMessage, Status>> + Send>>;
 
-    async fn report(&self, request: Request<Streaming<AgentMessage>>) -> Result<Response<Self::ReportStream>, Status> {
-        let authorization = request.metadata().get("authorization").and_then(|value| value.to_str().ok()).map(str::to_owned);
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner).authorization = authorization;
+    async fn report(
+        &self,
+        request: Request<Streaming<AgentMessage>>,
+    ) -> Result<Response<Self::ReportStream>, Status> {
+        let authorization = request
+            .metadata()
+            .get("authorization")
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
+        self.heard
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .authorization = authorization;
         let mut messages = request.into_inner();
         let (answers, stream) = mpsc::channel(16);
         let this = self.clone();
@@ -122,9 +150,15 @@ impl Uplink for Aggregator {
             while let Some(Ok(message)) = messages.next().await {
                 let answer = this.hear(message, &mut expected);
                 let welcome = matches!(answer, Some(Answer::Welcome(_)));
-                let configure = this.configure.lock().unwrap_or_else(PoisonError::into_inner).take_if(|_| welcome);
+                let configure = this
+                    .configure
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .take_if(|_| welcome);
                 for message in answer.into_iter().chain(configure.map(Answer::Configure)) {
-                    let message = AggregatorMessage { message: Some(message) };
+                    let message = AggregatorMessage {
+                        message: Some(message),
+                    };
                     if answers.send(Ok(message)).await.is_err() {
                         return;
                     }
@@ -144,8 +178,22 @@ impl Agent {
     /// Starts it against an aggregator at `url`.
     pub fn start(url: &str, extra: &[&str]) -> Self {
         let child = Command::new(binary())
-            .args(["--aggregator", url, "--listen", "127.0.0.1:0", "--agent-id", "test-agent"])
-            .args(["--docker-socket", "/nonexistent/docker.sock", "--reverse-lookups", "false", "--log", "warn"])
+            .args([
+                "--aggregator",
+                url,
+                "--listen",
+                "127.0.0.1:0",
+                "--agent-id",
+                "test-agent",
+            ])
+            .args([
+                "--docker-socket",
+                "/nonexistent/docker.sock",
+                "--reverse-lookups",
+                "false",
+                "--log",
+                "warn",
+            ])
             .args(extra)
             .stdin(Stdio::null())
             .spawn()
@@ -166,14 +214,20 @@ impl Agent {
 
     /// SIGTERM, and how it ended.
     pub fn terminate(&mut self) -> std::process::ExitStatus {
-        let killed = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill(1)");
+        let killed = Command::new("kill")
+            .arg(self.child.id().to_string())
+            .status()
+            .expect("kill(1)");
         assert!(killed.success());
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
             if let Some(status) = self.child.try_wait().expect("our child") {
                 return status;
             }
-            assert!(Instant::now() < deadline, "the agent does not end on SIGTERM");
+            assert!(
+                Instant::now() < deadline,
+                "the agent does not end on SIGTERM"
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }

@@ -126,7 +126,11 @@ impl Connections {
         match self.unlocated.get_mut(&remote) {
             None => &[],
             Some(keys) => {
-                keys.retain(|key| by_key.get(key).is_some_and(|c| c.local.is_none() && c.ended.is_none()));
+                keys.retain(|key| {
+                    by_key
+                        .get(key)
+                        .is_some_and(|c| c.local.is_none() && c.ended.is_none())
+                });
                 keys
             }
         }
@@ -280,7 +284,11 @@ impl NodeState {
         connection.cgroup_id = cgroup_id;
         connection.opened_unix_ns = self.clock.unix_ns(time);
         if self.insert_connection(key, connection) && protocol == Protocol::Udp {
-            self.connections.unlocated.entry(remote).or_default().push(key);
+            self.connections
+                .unlocated
+                .entry(remote)
+                .or_default()
+                .push(key);
         }
     }
 
@@ -309,7 +317,9 @@ impl NodeState {
 
     /// After the local or remote end of a connection became known.
     pub(super) fn ends_known(&mut self, key: u64) {
-        let Some(connection) = self.connections.by_key.get_mut(&key) else { return };
+        let Some(connection) = self.connections.by_key.get_mut(&key) else {
+            return;
+        };
         if let Some(remote) = connection.remote
             && connection.application.is_empty()
         {
@@ -317,7 +327,8 @@ impl NodeState {
                 (Direction::Inbound, Some(local)) => local,
                 _ => remote,
             };
-            connection.application = ports::application(connection.protocol, server.port()).unwrap_or_default();
+            connection.application =
+                ports::application(connection.protocol, server.port()).unwrap_or_default();
         }
         if let (Some(local), Some(remote)) = (connection.local, connection.remote) {
             let ends = (connection.protocol, local, remote);
@@ -336,7 +347,9 @@ impl NodeState {
     /// Ends a connection, once.
     pub(super) fn end(&mut self, key: u64, time: MonoNs, state: ConnectionState) {
         let closed_unix_ns = self.clock.unix_ns(time);
-        let Some(connection) = self.connections.by_key.get_mut(&key) else { return };
+        let Some(connection) = self.connections.by_key.get_mut(&key) else {
+            return;
+        };
         connection.state = state;
         connection.silent = false;
         if connection.ended.is_none() {
@@ -361,7 +374,11 @@ impl NodeState {
     pub(super) fn expire_connections(&mut self) {
         let by_key = &self.connections.by_key;
         self.connections.unlocated.retain(|_, keys| {
-            keys.retain(|key| by_key.get(key).is_some_and(|c| c.local.is_none() && c.ended.is_none()));
+            keys.retain(|key| {
+                by_key
+                    .get(key)
+                    .is_some_and(|c| c.local.is_none() && c.ended.is_none())
+            });
             !keys.is_empty()
         });
         // Ends that wait for their socket's last record would count twice if they were forgotten:
@@ -392,9 +409,13 @@ impl NodeState {
 
     /// The ends of a connection are other ones than was thought.
     pub(super) fn relocate(&mut self, key: u64, local: SocketAddr, remote: SocketAddr) {
-        let Some(connection) = self.connections.by_key.get_mut(&key) else { return };
+        let Some(connection) = self.connections.by_key.get_mut(&key) else {
+            return;
+        };
         if let (Some(old_local), Some(old_remote)) = (connection.local, connection.remote) {
-            self.connections.by_ends.remove(&(connection.protocol, old_local, old_remote));
+            self.connections
+                .by_ends
+                .remove(&(connection.protocol, old_local, old_remote));
         }
         connection.local = Some(local);
         connection.remote = Some(remote);
@@ -402,7 +423,9 @@ impl NodeState {
     }
 
     fn forget_connection(&mut self, key: u64) {
-        let Some(mut connection) = self.connections.by_key.remove(&key) else { return };
+        let Some(mut connection) = self.connections.by_key.remove(&key) else {
+            return;
+        };
         if connection.slot.is_some() {
             let message = connection.message(key);
             pending::freeze(&mut self.pending.connections, &mut connection.slot, message);
@@ -444,10 +467,17 @@ impl NodeState {
     fn address_seen(&mut self, remote: SocketAddr) {
         const WAITING_MAX: usize = 1_024;
         let address = remote.ip();
-        if address.is_loopback() || address.is_unspecified() || self.new_addresses.len() >= WAITING_MAX {
+        if address.is_loopback()
+            || address.is_unspecified()
+            || self.new_addresses.len() >= WAITING_MAX
+        {
             return;
         }
-        if self.names.contains_key(&mesoscope_proto::address::to_bytes(address)) || self.new_addresses.contains(&address) {
+        if self
+            .names
+            .contains_key(&mesoscope_proto::address::to_bytes(address))
+            || self.new_addresses.contains(&address)
+        {
             return;
         }
         self.new_addresses.push(address);

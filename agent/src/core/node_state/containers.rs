@@ -64,7 +64,10 @@ impl Containers {
     }
 
     pub(super) fn snapshot(&self, emit: &mut dyn FnMut(v1::Container)) {
-        let present = self.by_id.values().filter(|container| container.removed.is_none());
+        let present = self
+            .by_id
+            .values()
+            .filter(|container| container.removed.is_none());
         present.for_each(|container| emit((*container.message).clone()));
     }
 }
@@ -89,7 +92,13 @@ impl NodeState {
         Some(shared.map_or_else(|| id.into(), |(shared, _)| shared.clone()))
     }
 
-    pub(super) fn cgroup_event(&mut self, time: MonoNs, action: CgroupAction, cgroup_id: u64, path: &str) {
+    pub(super) fn cgroup_event(
+        &mut self,
+        time: MonoNs,
+        action: CgroupAction,
+        cgroup_id: u64,
+        path: &str,
+    ) {
         let before = self.container_of(cgroup_id);
         let mut after = None;
         match action {
@@ -104,7 +113,9 @@ impl NodeState {
                     self.cgroup_of_container_gone(time, &own.id);
                 }
             }
-            CgroupAction::Populated | CgroupAction::Emptied => self.cgroup_populated(cgroup_id, action),
+            CgroupAction::Populated | CgroupAction::Emptied => {
+                self.cgroup_populated(cgroup_id, action)
+            }
         }
         let container = before.or(after);
         self.pending.other.push(Kind::CgroupEvent(v1::CgroupEvent {
@@ -132,7 +143,11 @@ impl NodeState {
             .containers
             .by_id
             .iter()
-            .filter(|(id, container)| container.message.cgroup_id != 0 && container.removed.is_none() && !present.contains(&***id))
+            .filter(|(id, container)| {
+                container.message.cgroup_id != 0
+                    && container.removed.is_none()
+                    && !present.contains(&***id)
+            })
             .map(|(id, _)| id.clone())
             .collect();
         for id in gone {
@@ -175,7 +190,9 @@ impl NodeState {
     /// A runtime has forgotten a container.
     pub fn container_removed(&mut self, now: MonoNs, id: &str) {
         self.now = self.now.max(now);
-        let Some(container) = self.containers.by_id.get_mut(id) else { return };
+        let Some(container) = self.containers.by_id.get_mut(id) else {
+            return;
+        };
         container.message.state = ContainerState::Removed.into();
         container.removed.get_or_insert(now);
         self.mark_container(id);
@@ -184,7 +201,10 @@ impl NodeState {
     /// Id of the container that a cgroup belongs to, or empty.
     #[must_use]
     pub fn container_id(&self, cgroup_id: u64) -> String {
-        self.container_of(cgroup_id).as_deref().unwrap_or_default().to_owned()
+        self.container_of(cgroup_id)
+            .as_deref()
+            .unwrap_or_default()
+            .to_owned()
     }
 
     /// Containers that have a cgroup, for the sampler.
@@ -198,7 +218,11 @@ impl NodeState {
     pub fn container_cgroup_path(&self, id: &str) -> Option<&str> {
         let container = self.containers.by_id.get(id).or_else(|| {
             // Twelve digits are what every tool shows.
-            let found = self.containers.by_id.iter().find(|(full, _)| id.len() >= 12 && full.starts_with(id));
+            let found = self
+                .containers
+                .by_id
+                .iter()
+                .find(|(full, _)| id.len() >= 12 && full.starts_with(id));
             found.map(|(_, container)| container)
         })?;
         Some(container.message.cgroup_path.as_str()).filter(|path| !path.is_empty())
@@ -212,9 +236,9 @@ impl NodeState {
 
     pub(super) fn expire_containers(&mut self) {
         let deadline = self.now.saturating_sub(self.limits.tombstone_ns);
-        self.containers
-            .by_id
-            .retain(|_, container| container.dirty || container.removed.is_none_or(|removed| removed > deadline));
+        self.containers.by_id.retain(|_, container| {
+            container.dirty || container.removed.is_none_or(|removed| removed > deadline)
+        });
     }
 
     fn container_by_cgroup(&mut self, own: CgroupContainer, state: ContainerState) {
@@ -255,7 +279,9 @@ impl NodeState {
     }
 
     fn cgroup_of_container_gone(&mut self, time: MonoNs, id: &str) {
-        let Some(container) = self.containers.by_id.get_mut(id) else { return };
+        let Some(container) = self.containers.by_id.get_mut(id) else {
+            return;
+        };
         if container.named {
             // The runtime keeps stopped containers and tells more; that it does not run is certain.
             if container.message.state() != ContainerState::Running {
@@ -270,8 +296,12 @@ impl NodeState {
     }
 
     fn cgroup_populated(&mut self, cgroup_id: u64, action: CgroupAction) {
-        let Some(id) = self.container_of(cgroup_id) else { return };
-        let Some(container) = self.containers.by_id.get_mut(&id) else { return };
+        let Some(id) = self.container_of(cgroup_id) else {
+            return;
+        };
+        let Some(container) = self.containers.by_id.get_mut(&id) else {
+            return;
+        };
         if container.named || container.message.cgroup_id != cgroup_id {
             return;
         }
@@ -294,7 +324,12 @@ impl NodeState {
     }
 
     fn mark_container(&mut self, id: &str) {
-        let Some(shared) = self.containers.by_id.get_key_value(id).map(|(shared, _)| shared.clone()) else {
+        let Some(shared) = self
+            .containers
+            .by_id
+            .get_key_value(id)
+            .map(|(shared, _)| shared.clone())
+        else {
             return;
         };
         if let Some(container) = self.containers.by_id.get_mut(id)

@@ -73,7 +73,9 @@ impl NodeState {
     }
 
     fn take_counters(&mut self, key: u64, end: &TcpEnd, named: bool) {
-        let Some(connection) = self.connections.by_key.get_mut(&key) else { return };
+        let Some(connection) = self.connections.by_key.get_mut(&key) else {
+            return;
+        };
         // A record of a socket that was wiped before shows less, never more.
         connection.bytes_sent = connection.bytes_sent.max(end.bytes_sent);
         connection.bytes_received = connection.bytes_received.max(end.bytes_received);
@@ -95,7 +97,9 @@ impl NodeState {
     }
 
     fn tcp_error(&mut self, time: MonoNs, key: u64, error: u32) {
-        let Some(connection) = self.connections.by_key.get_mut(&key) else { return };
+        let Some(connection) = self.connections.by_key.get_mut(&key) else {
+            return;
+        };
         if error == 0 || connection.destroyed {
             return;
         }
@@ -112,7 +116,9 @@ impl NodeState {
     }
 
     fn tcp_destroyed(&mut self, time: MonoNs, key: u64) {
-        let Some(connection) = self.connections.by_key.get_mut(&key) else { return };
+        let Some(connection) = self.connections.by_key.get_mut(&key) else {
+            return;
+        };
         if connection.destroyed {
             self.counters.ends_repeated += 1;
             return;

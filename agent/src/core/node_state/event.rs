@@ -89,7 +89,15 @@ impl NodeState {
                 network_namespace,
                 protocol,
                 remote,
-            } => self.connected(time, cookie, process, cgroup_id, network_namespace, protocol, remote),
+            } => self.connected(
+                time,
+                cookie,
+                process,
+                cgroup_id,
+                network_namespace,
+                protocol,
+                remote,
+            ),
             EventKind::Bind {
                 cookie,
                 process,
@@ -139,7 +147,11 @@ impl NodeState {
                     error,
                 },
             ),
-            EventKind::Cgroup { action, cgroup_id, path } => self.cgroup_event(time, action, cgroup_id, &path),
+            EventKind::Cgroup {
+                action,
+                cgroup_id,
+                path,
+            } => self.cgroup_event(time, action, cgroup_id, &path),
             EventKind::UdpFlow {
                 cookie,
                 local,
@@ -167,7 +179,9 @@ impl NodeState {
                 application,
                 server_name,
             } => self.recognised(cookie, application, &server_name),
-            EventKind::DnsAnswer { name, addresses, .. } => {
+            EventKind::DnsAnswer {
+                name, addresses, ..
+            } => {
                 const WAITING_MAX: usize = 1_024;
                 if self.answers.len() < WAITING_MAX {
                     self.answers.push((name, addresses));

@@ -26,11 +26,16 @@ impl NodeState {
     /// Tier 2 counted a flow of a UDP socket.
     pub(super) fn udp_bytes(&mut self, time: MonoNs, flow: &UdpBytes) {
         let ends = (Protocol::Udp, canonical(flow.local), canonical(flow.remote));
-        let (socket, known_ends) = (self.connections.key_of(flow.cookie), self.connections.by_ends(&ends));
+        let (socket, known_ends) = (
+            self.connections.key_of(flow.cookie),
+            self.connections.by_ends(&ends),
+        );
         let of_socket = self.connections.by_key.get(&socket);
         let key = match (known_ends, of_socket) {
             (Some(key), _) => key,
-            (None, Some(connection)) if connection.remote.is_none_or(|remote| remote == ends.2) => socket,
+            (None, Some(connection)) if connection.remote.is_none_or(|remote| remote == ends.2) => {
+                socket
+            }
             // An unconnected socket has a flow with each address that it talks to.
             _ if flow.closed || flow.remote.port() == 0 => return,
             _ => {
@@ -67,17 +72,33 @@ impl NodeState {
     }
 
     /// Conntrack told of a UDP flow.
-    pub(super) fn udp_flow(&mut self, now: MonoNs, flow: &Flow, begun: (Ends, Translation), answered: (Ends, Translation)) {
+    pub(super) fn udp_flow(
+        &mut self,
+        now: MonoNs,
+        flow: &Flow,
+        begun: (Ends, Translation),
+        answered: (Ends, Translation),
+    ) {
         // A connected socket that we know tells of itself; conntrack adds the bytes.
         for (ends, forward) in [(begun.0, true), (answered.0, false)] {
-            let Some(key) = self.connections.by_ends(&ends).filter(|key| self.nat.udp.get(&begun.0) != Some(key)) else {
+            let Some(key) = self
+                .connections
+                .by_ends(&ends)
+                .filter(|key| self.nat.udp.get(&begun.0) != Some(key))
+            else {
                 continue;
             };
             self.flow_bytes(now, key, flow, forward);
             return;
         }
         let (key, forward) = match self.nat.udp.get(&begun.0) {
-            Some(key) => (*key, self.connections.by_key.get(key).is_some_and(|c| c.direction != Direction::Inbound)),
+            Some(key) => (
+                *key,
+                self.connections
+                    .by_key
+                    .get(key)
+                    .is_some_and(|c| c.direction != Direction::Inbound),
+            ),
             None if flow.destroyed || flow.original.destination.port() == 0 => return,
             None if !self.connections.unlocated(begun.0.2).is_empty() => {
                 self.locate_udp_flow(now, flow, begun.0);
@@ -105,7 +126,12 @@ impl NodeState {
         }
     }
 
-    fn new_udp_flow(&mut self, now: MonoNs, begun: (Ends, Translation), answered: (Ends, Translation)) -> Option<(u64, bool)> {
+    fn new_udp_flow(
+        &mut self,
+        now: MonoNs,
+        begun: (Ends, Translation),
+        answered: (Ends, Translation),
+    ) -> Option<(u64, bool)> {
         if self.nat.len() >= self.limits.flows {
             self.counters.over_limit += 1;
             return None;
@@ -120,16 +146,24 @@ impl NodeState {
         let ((protocol, local, remote), translation) = if inbound { answered } else { begun };
         let mut connection = Connection::new(protocol, now);
         connection.flow = true;
-        connection.direction = if inbound { Direction::Inbound } else { Direction::Outbound };
+        connection.direction = if inbound {
+            Direction::Inbound
+        } else {
+            Direction::Outbound
+        };
         connection.local = Some(local);
         connection.remote = Some(remote);
-        connection.translation = (translation != Translation::default()).then(|| Box::new(translation));
+        connection.translation =
+            (translation != Translation::default()).then(|| Box::new(translation));
         let owner = if inbound { answers } else { asks };
         if let Some(owner) = owner.filter(|owner| owner.process.is_some()) {
             connection.process = owner.process;
             connection.owner = OwnerSource::Listener;
             connection.network_namespace = namespace;
-            connection.cgroup_id = owner.process.and_then(|id| self.processes.get(id)).map_or(0, |process| process.cgroup_id);
+            connection.cgroup_id = owner
+                .process
+                .and_then(|id| self.processes.get(id))
+                .map_or(0, |process| process.cgroup_id);
         }
         connection.opened_unix_ns = self.clock.unix_ns(now);
         let key = self.connections.own_number();
@@ -146,7 +180,9 @@ impl NodeState {
         } else {
             (flow.bytes_reply, flow.bytes_original)
         };
-        let Some(connection) = self.connections.by_key.get_mut(&key) else { return };
+        let Some(connection) = self.connections.by_key.get_mut(&key) else {
+            return;
+        };
         connection.bytes_sent = connection.bytes_sent.max(sent);
         connection.bytes_received = connection.bytes_received.max(received);
         if connection.counters_matter(now) {
@@ -155,7 +191,12 @@ impl NodeState {
     }
 
     pub(super) fn end_udp_flow(&mut self, key: u64, now: MonoNs) {
-        if self.connections.by_key.get(&key).is_some_and(|c| c.ended.is_none()) {
+        if self
+            .connections
+            .by_key
+            .get(&key)
+            .is_some_and(|c| c.ended.is_none())
+        {
             self.end(key, now, ConnectionState::Closed);
         }
     }

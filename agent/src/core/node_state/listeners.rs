@@ -64,18 +64,30 @@ impl Listeners {
     /// The listener that a connection to `local` reaches. Where several processes listen on the same
     /// port (SO_REUSEPORT), those of the connection's cgroup come first, then the oldest: workers
     /// that were forked share their parent's name.
-    pub(super) fn find(&self, namespace: u64, protocol: Protocol, local: SocketAddr, cgroup_id: u64) -> Option<Owner> {
+    pub(super) fn find(
+        &self,
+        namespace: u64,
+        protocol: Protocol,
+        local: SocketAddr,
+        cgroup_id: u64,
+    ) -> Option<Owner> {
         let cookies = self.by_port.get(&(namespace, protocol, local.port()))?;
-        let candidates = cookies.iter().filter_map(|cookie| Some((*cookie, self.by_cookie.get(cookie)?)));
+        let candidates = cookies
+            .iter()
+            .filter_map(|cookie| Some((*cookie, self.by_cookie.get(cookie)?)));
         candidates
-            .filter(|(_, listener)| listener.local.ip() == local.ip() || listener.local.ip().is_unspecified())
+            .filter(|(_, listener)| {
+                listener.local.ip() == local.ip() || listener.local.ip().is_unspecified()
+            })
             .min_by_key(|(_, listener)| {
                 (
                     listener.closed.is_some(),
                     listener.local.ip().is_unspecified(),
                     cgroup_id != 0 && listener.cgroup_id != cgroup_id,
                     listener.process.is_none(),
-                    listener.process.map_or(0, |process| process.start_boottime_ns),
+                    listener
+                        .process
+                        .map_or(0, |process| process.start_boottime_ns),
                 )
             })
             .map(|(cookie, listener)| Owner {
@@ -129,7 +141,9 @@ impl NodeState {
                 known.closed = None;
                 known.closed_unix_ns = 0;
             }
-            let owner_gone = known.process.is_none_or(|process| !self.processes.alive(process));
+            let owner_gone = known
+                .process
+                .is_none_or(|process| !self.processes.alive(process));
             if bound.process.is_some() && (known.process.is_none() || owner_gone) {
                 known.process = bound.process;
             }
@@ -139,7 +153,11 @@ impl NodeState {
             if old.port() != local.port() {
                 let protocol = known.protocol;
                 self.forget_port((place, protocol, old.port()), bound.cookie);
-                self.listeners.by_port.entry((place, protocol, local.port())).or_default().push(bound.cookie);
+                self.listeners
+                    .by_port
+                    .entry((place, protocol, local.port()))
+                    .or_default()
+                    .push(bound.cookie);
             }
             if changed {
                 self.mark_listener(bound.cookie);
@@ -170,7 +188,11 @@ impl NodeState {
         };
         let place = (bound.network_namespace, bound.protocol, local.port());
         self.listeners.by_cookie.insert(bound.cookie, listener);
-        self.listeners.by_port.entry(place).or_default().push(bound.cookie);
+        self.listeners
+            .by_port
+            .entry(place)
+            .or_default()
+            .push(bound.cookie);
         self.mark_listener(bound.cookie);
     }
 
@@ -211,12 +233,22 @@ impl NodeState {
     }
 
     /// Closes what a pass over the sockets that began at `started` did not have.
-    pub(super) fn close_missing_listeners(&mut self, started: MonoNs, pass: u32, covered: &dyn Fn(u64) -> bool) {
+    pub(super) fn close_missing_listeners(
+        &mut self,
+        started: MonoNs,
+        pass: u32,
+        covered: &dyn Fn(u64) -> bool,
+    ) {
         let missing: Vec<u64> = self
             .listeners
             .by_cookie
             .iter()
-            .filter(|(_, l)| l.closed.is_none() && l.seen_in != pass && l.opened < started && covered(l.network_namespace))
+            .filter(|(_, l)| {
+                l.closed.is_none()
+                    && l.seen_in != pass
+                    && l.opened < started
+                    && covered(l.network_namespace)
+            })
             .map(|(cookie, _)| *cookie)
             .collect();
         for cookie in missing {
@@ -239,12 +271,21 @@ impl NodeState {
     }
 
     fn forget_listener(&mut self, cookie: u64) {
-        let Some(mut listener) = self.listeners.by_cookie.remove(&cookie) else { return };
+        let Some(mut listener) = self.listeners.by_cookie.remove(&cookie) else {
+            return;
+        };
         if listener.slot.is_some() {
             let message = listener.message(cookie);
             pending::freeze(&mut self.pending.listeners, &mut listener.slot, message);
         }
-        self.forget_port((listener.network_namespace, listener.protocol, listener.local.port()), cookie);
+        self.forget_port(
+            (
+                listener.network_namespace,
+                listener.protocol,
+                listener.local.port(),
+            ),
+            cookie,
+        );
     }
 
     fn forget_port(&mut self, place: Place, cookie: u64) {

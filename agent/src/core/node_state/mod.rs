@@ -33,9 +33,9 @@ mod sockets;
 pub mod state;
 
 pub use containers::{CgroupContainer, CgroupContainers};
+pub use nat::{Flow, FlowEnds};
 pub use owner::UNOWNED_MAX;
 pub use processes::DETAILS_WAITING_MAX;
-pub use nat::{Flow, FlowEnds};
 pub use sockets::SocketsFound;
 pub use state::{Limits, NodeState, Sizes};
 

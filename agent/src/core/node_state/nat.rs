@@ -57,15 +57,23 @@ impl Nat {
     }
 
     pub(super) fn translation(&self, ends: &Ends) -> Option<Translation> {
-        self.translations.get(ends).map(|(translation, _)| *translation)
+        self.translations
+            .get(ends)
+            .map(|(translation, _)| *translation)
     }
 }
 
 impl Flow {
     /// Ends and translation as the socket that began the flow sees them.
     fn begun(&self) -> (Ends, Translation) {
-        let (source, destination) = (canonical(self.original.source), canonical(self.original.destination));
-        let (answerer, asker) = (canonical(self.reply.source), canonical(self.reply.destination));
+        let (source, destination) = (
+            canonical(self.original.source),
+            canonical(self.original.destination),
+        );
+        let (answerer, asker) = (
+            canonical(self.reply.source),
+            canonical(self.reply.destination),
+        );
         let translation = Translation {
             local: Some(asker).filter(|asker| *asker != source),
             remote: Some(answerer).filter(|answerer| *answerer != destination),
@@ -75,8 +83,14 @@ impl Flow {
 
     /// Ends and translation as the socket that answers sees them.
     fn answered(&self) -> (Ends, Translation) {
-        let (source, destination) = (canonical(self.original.source), canonical(self.original.destination));
-        let (answerer, asker) = (canonical(self.reply.source), canonical(self.reply.destination));
+        let (source, destination) = (
+            canonical(self.original.source),
+            canonical(self.original.destination),
+        );
+        let (answerer, asker) = (
+            canonical(self.reply.source),
+            canonical(self.reply.destination),
+        );
         let translation = Translation {
             local: Some(destination).filter(|destination| *destination != answerer),
             remote: Some(source).filter(|source| *source != asker),
@@ -95,11 +109,15 @@ impl NodeState {
             }
             if flow.destroyed {
                 self.nat.ended.push_back((now, ends));
-            } else if self.nat.len() >= self.limits.flows && !self.nat.translations.contains_key(&ends) {
+            } else if self.nat.len() >= self.limits.flows
+                && !self.nat.translations.contains_key(&ends)
+            {
                 self.counters.over_limit += 1;
                 continue;
             }
-            self.nat.translations.insert(ends, (translation, flow.destroyed.then_some(now)));
+            self.nat
+                .translations
+                .insert(ends, (translation, flow.destroyed.then_some(now)));
             if let Some(key) = self.connections.by_ends(&ends) {
                 self.translated(key, translation);
             }
@@ -110,12 +128,18 @@ impl NodeState {
     }
 
     /// Conntrack dumped its whole table, which had none but `present` (as they were begun).
-    pub fn flows_listed(&mut self, now: MonoNs, present: &dyn Fn(Protocol, SocketAddr, SocketAddr) -> bool) {
+    pub fn flows_listed(
+        &mut self,
+        now: MonoNs,
+        present: &dyn Fn(Protocol, SocketAddr, SocketAddr) -> bool,
+    ) {
         let gone: Vec<(Ends, u64)> = self
             .nat
             .udp
             .iter()
-            .filter(|((protocol, source, destination), _)| !present(*protocol, *source, *destination))
+            .filter(|((protocol, source, destination), _)| {
+                !present(*protocol, *source, *destination)
+            })
             .map(|(ends, key)| (*ends, *key))
             .collect();
         for (ends, key) in gone {
@@ -125,7 +149,9 @@ impl NodeState {
     }
 
     fn translated(&mut self, key: u64, translation: Translation) {
-        let Some(connection) = self.connections.by_key.get_mut(&key) else { return };
+        let Some(connection) = self.connections.by_key.get_mut(&key) else {
+            return;
+        };
         if connection.translation.as_deref() != Some(&translation) {
             connection.translation = Some(Box::new(translation));
             self.mark_connection(key);
@@ -134,12 +160,19 @@ impl NodeState {
 
     pub(super) fn expire_flows(&mut self) {
         while let Some((time, ends)) = self.nat.ended.front().copied() {
-            if time.saturating_add(self.limits.tombstone_ns) > self.now && self.nat.ended.len() <= self.limits.flows {
+            if time.saturating_add(self.limits.tombstone_ns) > self.now
+                && self.nat.ended.len() <= self.limits.flows
+            {
                 break;
             }
             self.nat.ended.pop_front();
             // Unless a new flow with the same ends has begun since.
-            if self.nat.translations.get(&ends).is_some_and(|(_, ended)| *ended == Some(time)) {
+            if self
+                .nat
+                .translations
+                .get(&ends)
+                .is_some_and(|(_, ended)| *ended == Some(time))
+            {
                 self.nat.translations.remove(&ends);
             }
         }

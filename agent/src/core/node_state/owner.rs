@@ -28,8 +28,12 @@ impl NodeState {
         if self.try_own(key) {
             return;
         }
-        let Some(connection) = self.connections.by_key.get_mut(&key) else { return };
-        let recent = connection.ended.is_some_and(|ended| now.saturating_sub(ended) < UNOWNED_NS);
+        let Some(connection) = self.connections.by_key.get_mut(&key) else {
+            return;
+        };
+        let recent = connection
+            .ended
+            .is_some_and(|ended| now.saturating_sub(ended) < UNOWNED_NS);
         if recent && !connection.unowned {
             connection.unowned = true;
             if self.connections.unowned.len() >= UNOWNED_MAX {
@@ -57,7 +61,9 @@ impl NodeState {
 
     /// True when nothing more is to be found out.
     fn try_own(&mut self, key: u64) -> bool {
-        let Some(connection) = self.connections.by_key.get(&key) else { return true };
+        let Some(connection) = self.connections.by_key.get(&key) else {
+            return true;
+        };
         if connection.process.is_some() && connection.direction != Direction::Unspecified {
             return true;
         }
@@ -67,19 +73,30 @@ impl NodeState {
         };
         let cgroup_id = connection.cgroup_id;
         let listener = self.listeners.find(namespace, protocol, local, cgroup_id);
-        let opposite = self.listeners.find(namespace, protocol, remote, 0).is_some();
-        let Some(connection) = self.connections.by_key.get_mut(&key) else { return true };
+        let opposite = self
+            .listeners
+            .find(namespace, protocol, remote, 0)
+            .is_some();
+        let Some(connection) = self.connections.by_key.get_mut(&key) else {
+            return true;
+        };
         let before = (connection.direction, connection.process);
         let listener_cookie = listener.as_ref().map(|owner| owner.cookie);
         if let Some(owner) = listener {
             if connection.direction == Direction::Unspecified {
                 connection.direction = Direction::Inbound;
             }
-            if connection.direction == Direction::Inbound && connection.process.is_none() && owner.process.is_some() {
+            if connection.direction == Direction::Inbound
+                && connection.process.is_none()
+                && owner.process.is_some()
+            {
                 connection.process = owner.process;
                 connection.owner = OwnerSource::Listener;
             }
-        } else if opposite && connection.direction == Direction::Unspecified && local.ip() == remote.ip() {
+        } else if opposite
+            && connection.direction == Direction::Unspecified
+            && local.ip() == remote.ip()
+        {
             // Both ends are on this host and only the other one's port is listened on.
             connection.direction = Direction::Outbound;
         }
@@ -89,7 +106,11 @@ impl NodeState {
                 connection.application = "";
             }
             if connection.container.is_none() {
-                let container = self.connections.by_key.get(&key).and_then(|c| self.connection_container(c));
+                let container = self
+                    .connections
+                    .by_key
+                    .get(&key)
+                    .and_then(|c| self.connection_container(c));
                 if let Some(connection) = self.connections.by_key.get_mut(&key) {
                     connection.container = container;
                 }

@@ -73,7 +73,9 @@ impl Processes {
     }
 
     pub(super) fn alive(&self, id: ProcessId) -> bool {
-        self.by_id.get(&id).is_some_and(|process| process.exit.is_none())
+        self.by_id
+            .get(&id)
+            .is_some_and(|process| process.exit.is_none())
     }
 
     pub(super) fn flushed(&mut self, id: ProcessId) -> Option<v1::Process> {
@@ -107,7 +109,11 @@ impl Process {
             executable: self.executable.to_string(),
             cgroup_id: self.cgroup_id,
             container_id: self.container.as_deref().unwrap_or_default().to_owned(),
-            namespaced_pid: if self.namespaced_pid == id.pid { 0 } else { self.namespaced_pid },
+            namespaced_pid: if self.namespaced_pid == id.pid {
+                0
+            } else {
+                self.namespaced_pid
+            },
             network_namespace: self.network_namespace,
             started_unix_ns: self.started_unix_ns,
             exit: self.exit.as_deref().cloned(),
@@ -157,7 +163,14 @@ impl NodeState {
             time_unix_ns,
             container,
             started_unix_ns: time_unix_ns,
-            ..Process::began(began.comm.into(), began.uid, began.cgroup_id, began.network_namespace, began.namespaced_pid, time)
+            ..Process::began(
+                began.comm.into(),
+                began.uid,
+                began.cgroup_id,
+                began.network_namespace,
+                began.namespaced_pid,
+                time,
+            )
         };
         self.insert_process(began.id, process);
     }
@@ -174,7 +187,14 @@ impl NodeState {
                 time_unix_ns,
                 container,
                 started_unix_ns: self.clock.unix_ns_from_boot(began.id.start_boottime_ns),
-                ..Process::began(began.comm.into(), began.uid, began.cgroup_id, began.network_namespace, began.namespaced_pid, time)
+                ..Process::began(
+                    began.comm.into(),
+                    began.uid,
+                    began.cgroup_id,
+                    began.network_namespace,
+                    began.namespaced_pid,
+                    time,
+                )
             };
             self.insert_process(began.id, process);
             return;
@@ -226,11 +246,19 @@ impl NodeState {
 
     /// Takes over all processes that a read of `/proc` found, which began at `started` and ended
     /// before `now`. `complete`: what is not among them and is older than the read is gone.
-    pub fn processes_found(&mut self, started: MonoNs, now: MonoNs, found: Vec<v1::Process>, complete: bool) {
+    pub fn processes_found(
+        &mut self,
+        started: MonoNs,
+        now: MonoNs,
+        found: Vec<v1::Process>,
+        complete: bool,
+    ) {
         self.now = self.now.max(now);
         let mut seen: FxHashSet<ProcessId> = FxHashSet::default();
         for process in found {
-            let Some(id) = process.key.as_ref().and_then(id) else { continue };
+            let Some(id) = process.key.as_ref().and_then(id) else {
+                continue;
+            };
             seen.insert(id);
             self.process_found(started, id, process);
         }
@@ -241,7 +269,9 @@ impl NodeState {
             .processes
             .by_id
             .iter()
-            .filter(|(id, process)| process.exit.is_none() && process.changed < started && !seen.contains(id))
+            .filter(|(id, process)| {
+                process.exit.is_none() && process.changed < started && !seen.contains(id)
+            })
             .map(|(id, _)| *id)
             .collect();
         for id in gone {
@@ -262,7 +292,9 @@ impl NodeState {
                 return;
             }
             process.read = started;
-            let renamed = *process.name != *found.name || process.cgroup_id != found.cgroup_id || process.uid != found.uid;
+            let renamed = *process.name != *found.name
+                || process.cgroup_id != found.cgroup_id
+                || process.uid != found.uid;
             process.take_over(found, container);
             if renamed {
                 process.cause = ProcessCause::Update;
@@ -285,9 +317,13 @@ impl NodeState {
 
     /// What `/proc` tells of one process, for [`NodeState::details_due`].
     pub fn details(&mut self, found: v1::Process) {
-        let Some(id) = found.key.as_ref().and_then(id) else { return };
+        let Some(id) = found.key.as_ref().and_then(id) else {
+            return;
+        };
         let container = self.container_found(found.cgroup_id, &found.container_id);
-        let Some(process) = self.processes.by_id.get_mut(&id) else { return };
+        let Some(process) = self.processes.by_id.get_mut(&id) else {
+            return;
+        };
         if process.exit.is_some() {
             return;
         }
@@ -303,7 +339,9 @@ impl NodeState {
     pub fn details_due(&mut self, max: usize) -> Vec<ProcessId> {
         let mut due = Vec::new();
         while due.len() < max {
-            let Some((time, id)) = self.processes.details.front().copied() else { break };
+            let Some((time, id)) = self.processes.details.front().copied() else {
+                break;
+            };
             if time > self.now {
                 break;
             }
@@ -327,8 +365,13 @@ impl NodeState {
     /// A live process of each container.
     #[must_use]
     pub fn container_processes(&self) -> FxHashMap<Arc<str>, u32> {
-        let live = self.processes.by_id.iter().filter(|(_, process)| process.exit.is_none());
-        live.filter_map(|(id, process)| Some((process.container.clone()?, id.pid))).collect()
+        let live = self
+            .processes
+            .by_id
+            .iter()
+            .filter(|(_, process)| process.exit.is_none());
+        live.filter_map(|(id, process)| Some((process.container.clone()?, id.pid)))
+            .collect()
     }
 
     pub(super) fn recontain_processes(&mut self, cgroups: &FxHashSet<u64>) {
@@ -336,7 +379,9 @@ impl NodeState {
             .processes
             .by_id
             .iter()
-            .filter(|(_, process)| process.container.is_none() && cgroups.contains(&process.cgroup_id))
+            .filter(|(_, process)| {
+                process.container.is_none() && cgroups.contains(&process.cgroup_id)
+            })
             .map(|(id, process)| (*id, process.cgroup_id))
             .collect();
         for (id, cgroup_id) in affected {
@@ -383,7 +428,9 @@ impl NodeState {
         if self.processes.details.len() >= DETAILS_WAITING_MAX {
             self.processes.details.pop_front();
         }
-        self.processes.details.push_back((time.saturating_add(DETAILS_AFTER_NS), id));
+        self.processes
+            .details
+            .push_back((time.saturating_add(DETAILS_AFTER_NS), id));
     }
 
     fn mark_process(&mut self, id: ProcessId) {
@@ -394,7 +441,14 @@ impl NodeState {
 }
 
 impl Process {
-    fn began(name: Box<str>, uid: u32, cgroup_id: u64, network_namespace: u64, namespaced_pid: u32, changed: MonoNs) -> Self {
+    fn began(
+        name: Box<str>,
+        uid: u32,
+        cgroup_id: u64,
+        network_namespace: u64,
+        namespaced_pid: u32,
+        changed: MonoNs,
+    ) -> Self {
         Self {
             parent: None,
             name,

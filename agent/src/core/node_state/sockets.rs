@@ -62,8 +62,19 @@ impl NodeState {
     fn one_owner_each<'a>(&self, sockets: &'a [Socket]) -> Vec<&'a Socket> {
         let mut by_cookie: FxHashMap<u64, &'a Socket> = FxHashMap::default();
         for socket in sockets.iter().filter(|socket| socket.cookie != 0) {
-            let known = self.connections.by_key.get(&self.connections.key_of(socket.cookie)).and_then(|c| c.process);
-            let rank = |socket: &Socket| (socket.process.pid == 0, Some(socket.process) != known, socket.process.start_boottime_ns, socket.process.pid);
+            let known = self
+                .connections
+                .by_key
+                .get(&self.connections.key_of(socket.cookie))
+                .and_then(|c| c.process);
+            let rank = |socket: &Socket| {
+                (
+                    socket.process.pid == 0,
+                    Some(socket.process) != known,
+                    socket.process.start_boottime_ns,
+                    socket.process.pid,
+                )
+            };
             by_cookie
                 .entry(socket.cookie)
                 .and_modify(|best| {
@@ -81,7 +92,12 @@ impl NodeState {
         if socket.protocol == Protocol::Udp {
             // A socket that was connected and is not any more.
             let key = self.connections.key_of(socket.cookie);
-            if self.connections.by_key.get(&key).is_some_and(|c| c.ended.is_none() && c.opened < started) {
+            if self
+                .connections
+                .by_key
+                .get(&key)
+                .is_some_and(|c| c.ended.is_none() && c.opened < started)
+            {
                 self.end(key, started, ConnectionState::Closed);
             }
         }
@@ -105,7 +121,9 @@ impl NodeState {
         let remote = canonical(socket.remote);
         if let Some(known) = self.connections.by_key.get(&key) {
             let moved = known.remote.is_some_and(|known| known != remote);
-            if known.opened >= found.started || (known.ended.is_some() && !moved && (known.destroyed || known.error != 0)) {
+            if known.opened >= found.started
+                || (known.ended.is_some() && !moved && (known.destroyed || known.error != 0))
+            {
                 return;
             }
             if moved && socket.protocol == Protocol::Tcp && known.ended.is_none() {
@@ -146,7 +164,9 @@ impl NodeState {
     }
 
     fn refresh(&mut self, found: &SocketsFound, pass: u32, key: u64, socket: &Socket) {
-        let Some(connection) = self.connections.by_key.get_mut(&key) else { return };
+        let Some(connection) = self.connections.by_key.get_mut(&key) else {
+            return;
+        };
         connection.seen_in = pass;
         connection.missing_since = None;
         let mut changed = std::mem::take(&mut connection.silent);
@@ -159,13 +179,17 @@ impl NodeState {
             connection.process = Some(socket.process);
             connection.owner = OwnerSource::Snapshot;
             changed = true;
-        } else if connection.owner == OwnerSource::Snapshot && socket.process.pid != 0 && connection.process != Some(socket.process) {
+        } else if connection.owner == OwnerSource::Snapshot
+            && socket.process.pid != 0
+            && connection.process != Some(socket.process)
+        {
             // Its holder gave it to another (a worker) and closed it.
             connection.process = Some(socket.process);
             changed = true;
         }
         let established = !matches!(socket.tcp_state, TCP_SYN_SENT | TCP_SYN_RECV | TCP_CLOSE);
-        connection.established |= socket.protocol == Protocol::Tcp && (established || socket.tcp_state == TCP_ESTABLISHED);
+        connection.established |= socket.protocol == Protocol::Tcp
+            && (established || socket.tcp_state == TCP_ESTABLISHED);
         connection.bytes_sent = connection.bytes_sent.max(socket.bytes_sent);
         connection.bytes_received = connection.bytes_received.max(socket.bytes_received);
         connection.retransmits = connection.retransmits.max(socket.retransmits);
@@ -179,16 +203,29 @@ impl NodeState {
         }
     }
 
-    fn close_missing_connections(&mut self, found: &SocketsFound, pass: u32, covered: &dyn Fn(u64) -> bool) {
+    fn close_missing_connections(
+        &mut self,
+        found: &SocketsFound,
+        pass: u32,
+        covered: &dyn Fn(u64) -> bool,
+    ) {
         let mut gone = Vec::new();
         for (key, connection) in &mut self.connections.by_key {
             let here = connection.seen_in == pass || connection.opened >= found.started;
-            if connection.ended.is_some() || here || connection.flow || !covered(connection.network_namespace) {
+            if connection.ended.is_some()
+                || here
+                || connection.flow
+                || !covered(connection.network_namespace)
+            {
                 continue;
             }
             let since = *connection.missing_since.get_or_insert(found.started);
             let detached_ns = found.started.saturating_sub(since);
-            if connection.protocol == Protocol::Udp || found.adopted || found.tells_ends || detached_ns > DETACHED_NS {
+            if connection.protocol == Protocol::Udp
+                || found.adopted
+                || found.tells_ends
+                || detached_ns > DETACHED_NS
+            {
                 gone.push(*key);
             }
         }

@@ -172,8 +172,13 @@ impl NodeState {
     pub fn set_host(&mut self, host: v1::Host) {
         if self.host.as_ref() != Some(&host) {
             self.host_network_namespace = host.network_namespace;
-            let addresses = host.interfaces.iter().flat_map(|interface| &interface.addresses);
-            self.local_addresses = addresses.filter_map(|bytes| mesoscope_proto::address::from_bytes(bytes)).collect();
+            let addresses = host
+                .interfaces
+                .iter()
+                .flat_map(|interface| &interface.addresses);
+            self.local_addresses = addresses
+                .filter_map(|bytes| mesoscope_proto::address::from_bytes(bytes))
+                .collect();
             self.pending.other.push(Kind::Host(host.clone()));
             self.host = Some(host);
         }
@@ -181,9 +186,7 @@ impl NodeState {
 
     /// How the agent itself is.
     pub fn set_status(&mut self, status: v1::AgentStatus) {
-        self.pending
-            .other
-            .push(Kind::AgentStatus(status.clone()));
+        self.pending.other.push(Kind::AgentStatus(status.clone()));
         self.status = Some(status);
     }
 
@@ -296,15 +299,28 @@ impl NodeState {
             Kind::CgroupEvent(_) | Kind::HostMetrics(_) => waiting.push(change),
             _ => {}
         });
-        self.host.iter().cloned().map(Kind::Host).for_each(&mut *emit);
+        self.host
+            .iter()
+            .cloned()
+            .map(Kind::Host)
+            .for_each(&mut *emit);
         self.status
             .iter()
             .cloned()
             .map(Kind::AgentStatus)
             .for_each(&mut *emit);
-        let closed = self.gaps_closed.iter().filter(|(time, _)| *time >= since).map(|(_, gap)| gap);
-        closed.chain(self.gaps.values()).cloned().map(Kind::Gap).for_each(&mut *emit);
-        self.containers.snapshot(&mut |message| emit(Kind::Container(message)));
+        let closed = self
+            .gaps_closed
+            .iter()
+            .filter(|(time, _)| *time >= since)
+            .map(|(_, gap)| gap);
+        closed
+            .chain(self.gaps.values())
+            .cloned()
+            .map(Kind::Gap)
+            .for_each(&mut *emit);
+        self.containers
+            .snapshot(&mut |message| emit(Kind::Container(message)));
         self.processes
             .snapshot(since, &mut |message| emit(Kind::Process(message)));
         self.listeners

@@ -26,7 +26,10 @@ fn a_container_appears_by_its_cgroup_and_is_named_later() {
     state.event(cgroup(SECOND, CgroupAction::Populated, 50, "/c/web"));
     let first = told(&mut state);
     assert_eq!(first.containers.len(), 1);
-    assert_eq!((first.containers[0].id.as_str(), first.containers[0].state()), ("web", ContainerState::Running));
+    assert_eq!(
+        (first.containers[0].id.as_str(), first.containers[0].state()),
+        ("web", ContainerState::Running)
+    );
     assert_eq!(first.processes[0].container_id, "web");
     state.container_named(Container {
         id: "web".into(),
@@ -36,12 +39,25 @@ fn a_container_appears_by_its_cgroup_and_is_named_later() {
         ..Container::default()
     });
     let named = told(&mut state).containers.remove(0);
-    assert_eq!((named.name.as_str(), named.cgroup_id, named.cgroup_path.as_str()), ("the-web", 50, "/c/web"));
+    assert_eq!(
+        (
+            named.name.as_str(),
+            named.cgroup_id,
+            named.cgroup_path.as_str()
+        ),
+        ("the-web", 50, "/c/web")
+    );
     // The runtime is away; that nothing runs any more is certain.
     state.event(cgroup(2 * SECOND, CgroupAction::Removed, 50, "/c/web"));
-    assert_eq!(told(&mut state).containers[0].state(), ContainerState::Exited);
+    assert_eq!(
+        told(&mut state).containers[0].state(),
+        ContainerState::Exited
+    );
     state.container_removed(3 * SECOND, "web");
-    assert_eq!(told(&mut state).containers[0].state(), ContainerState::Removed);
+    assert_eq!(
+        told(&mut state).containers[0].state(),
+        ContainerState::Removed
+    );
     state.tick(60 * SECOND);
     assert_eq!(state.sizes().containers, 0);
 }

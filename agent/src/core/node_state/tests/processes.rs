@@ -27,7 +27,14 @@ fn a_life_within_one_batch_is_one_message() {
     state.event(exit(SECOND + 2 * MS, id(2), 3));
     let told = told(&mut state).processes;
     assert_eq!(told.len(), 1);
-    assert_eq!((told[0].cause(), told[0].name.as_str(), told[0].argv.join(" ").as_str()), (ProcessCause::Exec, "ls", "ls -l"));
+    assert_eq!(
+        (
+            told[0].cause(),
+            told[0].name.as_str(),
+            told[0].argv.join(" ").as_str()
+        ),
+        (ProcessCause::Exec, "ls", "ls -l")
+    );
     assert_eq!(told[0].exit.as_ref().map(|exit| exit.code), Some(3));
     assert_eq!(told[0].parent.expect("known").pid, 1);
 }
@@ -39,8 +46,15 @@ fn a_second_exec_is_a_message_of_its_own() {
     state.event(exec(SECOND + MS, id(1), id(2), &["env", "true"]));
     state.event(exec(SECOND + 2 * MS, id(1), id(2), &["true"]));
     state.event(exit(SECOND + 3 * MS, id(2), 0));
-    let names: Vec<(String, bool)> = told(&mut state).processes.into_iter().map(|p| (p.name, p.exit.is_some())).collect();
-    assert_eq!(names, [("env".to_owned(), false), ("true".to_owned(), true)]);
+    let names: Vec<(String, bool)> = told(&mut state)
+        .processes
+        .into_iter()
+        .map(|p| (p.name, p.exit.is_some()))
+        .collect();
+    assert_eq!(
+        names,
+        [("env".to_owned(), false), ("true".to_owned(), true)]
+    );
     assert!(!state.has_changes());
 }
 
@@ -52,9 +66,17 @@ fn a_child_has_its_parents_arguments_until_it_executes() {
     state.event(exit(SECOND, id(2), 0));
     state.event(fork(SECOND, id(3), id(4), "worker"));
     let told = told(&mut state).processes;
-    let of = |pid| told.iter().find(|p| p.key.expect("has one").pid == pid).expect("told");
+    let of = |pid| {
+        told.iter()
+            .find(|p| p.key.expect("has one").pid == pid)
+            .expect("told")
+    };
     assert_eq!(of(3).argv, ["nginx", "-g", "daemon off;"]);
-    assert_eq!((of(4).name.as_str(), of(4).argv.len()), ("worker", 3), "its grandparent is dead by then");
+    assert_eq!(
+        (of(4).name.as_str(), of(4).argv.len()),
+        ("worker", 3),
+        "its grandparent is dead by then"
+    );
 }
 
 #[test]
@@ -77,7 +99,12 @@ fn a_zombie_in_proc_stays_ended_and_what_vanished_is_inferred() {
     state.event(exit(2 * SECOND, id(2), 0));
     state.event(exec(5 * SECOND, id(1), id(4), &["younger than the read"]));
     told(&mut state);
-    state.processes_found(4 * SECOND, 4 * SECOND + MS, vec![found(id(2), "zombie", &[])], true);
+    state.processes_found(
+        4 * SECOND,
+        4 * SECOND + MS,
+        vec![found(id(2), "zombie", &[])],
+        true,
+    );
     let told = told(&mut state).processes;
     assert_eq!(told.len(), 1);
     let exit = told[0].exit.as_ref().expect("ended");
@@ -85,18 +112,34 @@ fn a_zombie_in_proc_stays_ended_and_what_vanished_is_inferred() {
     assert!(state.is_alive(id(4)));
     // The true end comes late after all.
     state.event(super::world::exit(6 * SECOND, id(3), 1));
-    assert_eq!(super::world::told(&mut state).processes[0].exit.as_ref().map(|exit| (exit.inferred, exit.code)), Some((false, 1)));
+    assert_eq!(
+        super::world::told(&mut state).processes[0]
+            .exit
+            .as_ref()
+            .map(|exit| (exit.inferred, exit.code)),
+        Some((false, 1))
+    );
 }
 
 #[test]
 fn an_event_after_the_read_began_is_newer_than_the_read() {
     let mut state = state();
     state.event(exec(5 * SECOND, id(1), id(2), &["new"]));
-    state.processes_found(4 * SECOND, 6 * SECOND, vec![found(id(2), "old", &["old"])], true);
+    state.processes_found(
+        4 * SECOND,
+        6 * SECOND,
+        vec![found(id(2), "old", &["old"])],
+        true,
+    );
     assert_eq!(told(&mut state).processes[0].name, "new");
     // And an exec before it is older: the read shows what is now.
     let mut state = self::state();
-    state.processes_found(4 * SECOND, 6 * SECOND, vec![found(id(2), "now", &["now"])], true);
+    state.processes_found(
+        4 * SECOND,
+        6 * SECOND,
+        vec![found(id(2), "now", &["now"])],
+        true,
+    );
     state.event(exec(3 * SECOND, id(1), id(2), &["before"]));
     assert_eq!(told(&mut state).processes[0].name, "now");
 }
@@ -122,7 +165,10 @@ fn details_come_late_and_only_for_those_who_live() {
         ..found(id(3), "long", &["long", "--with", "more"])
     });
     let told = told(&mut state).processes;
-    assert_eq!((told[0].cause(), told[0].cwd.as_str(), told[0].argv.len()), (ProcessCause::Update, "/srv", 3));
+    assert_eq!(
+        (told[0].cause(), told[0].cwd.as_str(), told[0].argv.len()),
+        (ProcessCause::Update, "/srv", 3)
+    );
 }
 
 #[test]

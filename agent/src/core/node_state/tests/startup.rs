@@ -91,7 +91,13 @@ impl Truth {
                 self.next_cookie += 1;
                 let process = self.pick(index);
                 self.open.insert(self.next_cookie, process);
-                Some(connect(time, self.next_cookie, process, Protocol::Tcp, "10.0.0.2:80"))
+                Some(connect(
+                    time,
+                    self.next_cookie,
+                    process,
+                    Protocol::Tcp,
+                    "10.0.0.2:80",
+                ))
             }
             Act::Close(index) => {
                 let cookies: Vec<u64> = self.open.keys().copied().collect();
@@ -101,17 +107,34 @@ impl Truth {
                 let cookie = *index.get(&cookies);
                 self.open.remove(&cookie);
                 let local = format!("10.0.0.1:{}", 1_000 + cookie);
-                Some(tcp_end(time, cookie, TcpEndKind::Destroyed, (&local, "10.0.0.2:80"), (1, 1), 0))
+                Some(tcp_end(
+                    time,
+                    cookie,
+                    TcpEndKind::Destroyed,
+                    (&local, "10.0.0.2:80"),
+                    (1, 1),
+                    0,
+                ))
             }
         }
     }
 
     /// Ends of the sockets that an exit closes come as records of their own.
     fn closes(before: &Self, after: &Self, time: u64) -> Vec<Event> {
-        let gone = before.open.keys().filter(|cookie| !after.open.contains_key(cookie));
+        let gone = before
+            .open
+            .keys()
+            .filter(|cookie| !after.open.contains_key(cookie));
         gone.map(|cookie| {
             let local = format!("10.0.0.1:{}", 1_000 + cookie);
-            tcp_end(time, *cookie, TcpEndKind::Destroyed, (&local, "10.0.0.2:80"), (1, 1), 0)
+            tcp_end(
+                time,
+                *cookie,
+                TcpEndKind::Destroyed,
+                (&local, "10.0.0.2:80"),
+                (1, 1),
+                0,
+            )
         })
         .collect()
     }

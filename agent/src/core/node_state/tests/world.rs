@@ -39,7 +39,11 @@ impl Tree {
 
 impl CgroupContainers for Tree {
     fn with_container_id(&self, cgroup_id: u64, use_it: &mut dyn FnMut(&str)) {
-        if let Some((id, _)) = self.paths.get(&cgroup_id).and_then(|path| Self::id_of(path)) {
+        if let Some((id, _)) = self
+            .paths
+            .get(&cgroup_id)
+            .and_then(|path| Self::id_of(path))
+        {
             use_it(id);
         }
     }
@@ -55,7 +59,10 @@ impl CgroupContainers for Tree {
     }
 
     fn all(&self) -> Vec<CgroupContainer> {
-        self.paths.iter().filter_map(|(id, path)| Self::own(*id, path)).collect()
+        self.paths
+            .iter()
+            .filter_map(|(id, path)| Self::own(*id, path))
+            .collect()
     }
 
     fn refresh(&mut self) {}
@@ -100,7 +107,13 @@ pub(crate) fn exec(time: MonoNs, parent: ProcessId, process: ProcessId, argv: &[
     exec_in(time, parent, process, argv, 1)
 }
 
-pub(crate) fn exec_in(time: MonoNs, parent: ProcessId, process: ProcessId, argv: &[&str], cgroup_id: u64) -> Event {
+pub(crate) fn exec_in(
+    time: MonoNs,
+    parent: ProcessId,
+    process: ProcessId,
+    argv: &[&str],
+    cgroup_id: u64,
+) -> Event {
     Event {
         time,
         kind: EventKind::Exec {
@@ -138,7 +151,13 @@ pub(crate) fn address(text: &str) -> SocketAddr {
     text.parse().expect("an address")
 }
 
-pub(crate) fn connect(time: MonoNs, cookie: u64, process: ProcessId, protocol: Protocol, remote: &str) -> Event {
+pub(crate) fn connect(
+    time: MonoNs,
+    cookie: u64,
+    process: ProcessId,
+    protocol: Protocol,
+    remote: &str,
+) -> Event {
     Event {
         time,
         kind: EventKind::Connect {
@@ -152,7 +171,13 @@ pub(crate) fn connect(time: MonoNs, cookie: u64, process: ProcessId, protocol: P
     }
 }
 
-pub(crate) fn bind(time: MonoNs, cookie: u64, process: ProcessId, protocol: Protocol, local: &str) -> Event {
+pub(crate) fn bind(
+    time: MonoNs,
+    cookie: u64,
+    process: ProcessId,
+    protocol: Protocol,
+    local: &str,
+) -> Event {
     Event {
         time,
         kind: EventKind::Bind {
@@ -168,7 +193,14 @@ pub(crate) fn bind(time: MonoNs, cookie: u64, process: ProcessId, protocol: Prot
 
 pub(crate) const NO_ADDRESS: &str = "0.0.0.0:0";
 
-pub(crate) fn tcp_end(time: MonoNs, cookie: u64, end: TcpEndKind, ends: (&str, &str), bytes: (u64, u64), error: u32) -> Event {
+pub(crate) fn tcp_end(
+    time: MonoNs,
+    cookie: u64,
+    end: TcpEndKind,
+    ends: (&str, &str),
+    bytes: (u64, u64),
+    error: u32,
+) -> Event {
     Event {
         time,
         kind: EventKind::TcpEnd {
@@ -188,7 +220,13 @@ pub(crate) fn tcp_end(time: MonoNs, cookie: u64, end: TcpEndKind, ends: (&str, &
     }
 }
 
-pub(crate) fn socket(cookie: u64, protocol: Protocol, tcp_state: u8, ends: (&str, &str), process: ProcessId) -> Socket {
+pub(crate) fn socket(
+    cookie: u64,
+    protocol: Protocol,
+    tcp_state: u8,
+    ends: (&str, &str),
+    process: ProcessId,
+) -> Socket {
     Socket {
         cookie,
         protocol,
