@@ -8,6 +8,8 @@ use tokio::sync::watch;
 
 /// Events that a slow subscriber may lag behind; older ones count as missed for it.
 pub const RING_EVENTS: usize = 16_384;
+/// Subscribers at once.
+pub const SUBSCRIBERS_MAX: usize = 256;
 /// Events in one message.
 const BATCH_EVENTS: usize = 500;
 /// Entries of a filter's list.
@@ -51,7 +53,13 @@ impl EventRing {
 
     /// Appends events; the oldest make room.
     pub fn publish(&self, events: Vec<Event>) {
-        if events.is_empty() || !self.is_wanted() {
+        if !self.is_wanted() {
+            // The last reader is gone: so is the reason to keep them.
+            let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+            ring.events = VecDeque::new();
+            return;
+        }
+        if events.is_empty() {
             return;
         }
         let end = {
@@ -66,6 +74,19 @@ impl EventRing {
             ring.end
         };
         self.end.send_replace(end);
+    }
+
+    /// Events that are kept for slow readers.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        ring.events.len()
+    }
+
+    /// Readers.
+    #[must_use]
+    pub fn subscribers(&self) -> usize {
+        self.end.receiver_count()
     }
 
     /// Events from now on.
@@ -284,5 +305,8 @@ mod tests {
         ring.publish(vec![event(EventKind::Gap, "n", "late")]);
         let batch = late.next(&ring).await.expect("the ring lives");
         assert_eq!((batch.missed, batch.events.len()), (0, 1));
+        drop(late);
+        ring.publish(Vec::new());
+        assert_eq!(ring.kept(), 0);
     }
 }

@@ -10,6 +10,7 @@ use prometheus::{Encoder, GaugeVec, IntCounterVec, IntGaugeVec, Opts, TextEncode
 
 use super::Api;
 use super::error::ApiError;
+use crate::{events, views};
 
 /// The handler.
 pub(super) async fn scrape(State(api): State<Api>) -> Response {
@@ -127,7 +128,19 @@ fn bounds(api: &Api) -> prometheus::Result<Vec<MetricFamily>> {
     for fill in &stats.fills {
         set(fill.name, fill.used, fill.limit);
     }
-    set("views", api.views.kept(), crate::views::VIEWS_MAX);
+    let (views, ring) = (&api.views, api.core.events());
+    set("views", views.kept(), views::VIEWS_MAX);
+    set(
+        "view_subscribers",
+        views.subscribers(),
+        views::SUBSCRIBERS_MAX,
+    );
+    set(
+        "event_subscribers",
+        ring.subscribers(),
+        events::SUBSCRIBERS_MAX,
+    );
+    set("events_kept", ring.kept(), events::RING_EVENTS);
     for (port, fill) in api.connections.iter() {
         set(port, fill.open(), fill.max());
     }

@@ -12,7 +12,7 @@ use mesoscope_topology::{Options, ViewKind};
 use tonic::{Request, Response, Status};
 
 use super::Api;
-use crate::events::Filter;
+use crate::events::{self, Filter};
 
 /// The consumers' service.
 #[derive(Debug, Clone)]
@@ -79,6 +79,13 @@ impl Observe for ObserveService {
         request: Request<StreamEventsRequest>,
     ) -> Result<Response<Self::StreamEventsStream>, Status> {
         let filter = Filter::new(request.into_inner()).map_err(Status::invalid_argument)?;
+        if self.api.core.events().subscribers() >= events::SUBSCRIBERS_MAX {
+            let full = format!(
+                "{} subscribers follow events already",
+                events::SUBSCRIBERS_MAX
+            );
+            return Err(Status::resource_exhausted(full));
+        }
         let subscription = self.api.core.events().subscribe(filter);
         let counted = Counted::new(&self.api);
         let state = Some((subscription, self.api.clone(), counted));

@@ -18,12 +18,21 @@ pub const VIEWS_MAX: usize = 64;
 /// A view that nobody looks at is kept so long, so that a reloaded page finds its places again.
 const LINGER: Duration = Duration::from_secs(60);
 
-/// Too many different views are looked at.
+/// Subscribers of all views together.
+pub const SUBSCRIBERS_MAX: usize = 1_024;
+
+/// A bound of the views is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{VIEWS_MAX} different views are in use already; ask for one with the same options as another"
-)]
-pub struct TooManyViews;
+pub enum ViewsFull {
+    /// Too many different views are looked at.
+    #[error(
+        "{VIEWS_MAX} different views are in use already; ask for one with the same options as another"
+    )]
+    Views,
+    /// Too many subscribers.
+    #[error("{SUBSCRIBERS_MAX} subscribers follow views already")]
+    Subscribers,
+}
 
 /// The views of this aggregator.
 #[derive(Debug)]
@@ -56,13 +65,16 @@ impl Views {
     /// Follows a view: the whole of it first, then each difference.
     ///
     /// # Errors
-    /// When too many different views are in use.
+    /// When too many different views are in use, or too many subscribers.
     pub async fn subscribe(
         self: &Arc<Self>,
         kind: ViewKind,
         options: Options,
         transport: &'static str,
-    ) -> Result<Subscription, TooManyViews> {
+    ) -> Result<Subscription, ViewsFull> {
+        if self.subscribers() >= SUBSCRIBERS_MAX {
+            return Err(ViewsFull::Subscribers);
+        }
         let shared = self.shared(kind, options)?;
         let gauge = self
             .metrics
@@ -80,7 +92,7 @@ impl Views {
         self: &Arc<Self>,
         kind: ViewKind,
         options: Options,
-    ) -> Result<TopologyDiff, TooManyViews> {
+    ) -> Result<TopologyDiff, ViewsFull> {
         let shared = self.shared(kind, options)?;
         Ok(off_thread(move || shared.snapshot()).await)
     }
@@ -107,6 +119,14 @@ impl Views {
         self.all().len()
     }
 
+    /// How many subscribers all views have.
+    #[must_use]
+    pub fn subscribers(&self) -> usize {
+        let gauge = &self.metrics.views.subscribers;
+        let counts = ["websocket", "grpc"].map(|name| gauge.with_label_values(&[name]).get());
+        usize::try_from(counts.iter().sum::<i64>()).unwrap_or(0)
+    }
+
     fn all(&self) -> std::sync::MutexGuard<'_, HashMap<(ViewKind, Options), Arc<SharedView>>> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -115,7 +135,7 @@ impl Views {
         self: &Arc<Self>,
         kind: ViewKind,
         options: Options,
-    ) -> Result<Arc<SharedView>, TooManyViews> {
+    ) -> Result<Arc<SharedView>, ViewsFull> {
         let key = (kind, options);
         let mut all = self.all();
         if let Some(shared) = all.get(&key) {
@@ -127,7 +147,7 @@ impl Views {
                 .filter(|(_, view)| !view.is_watched())
                 .max_by_key(|(_, view)| view.unused())
                 .map(|(key, _)| key.clone());
-            all.remove(&longest.ok_or(TooManyViews)?);
+            all.remove(&longest.ok_or(ViewsFull::Views)?);
         }
         let shared = Arc::new(SharedView::new(
             kind,
@@ -145,27 +165,33 @@ impl Views {
     /// Makes the differences of one view for as long as it is kept.
     async fn keep(self: Arc<Self>, key: (ViewKind, Options), shared: Arc<SharedView>) {
         let mut changes = self.core.changes();
+        // When the first change came that no difference holds yet.
+        let mut waiting: Option<Instant> = None;
         loop {
-            let changed = tokio::select! {
-                changed = changes.changed() => changed,
-                () = self.drain.cancelled() => return,
-            };
-            let since = Instant::now();
-            if changed.is_err() || self.forget(&key, &shared) {
+            if waiting.is_none() {
+                let changed = self.drain.run_until_cancelled(changes.changed()).await;
+                if !matches!(changed, Some(Ok(()))) {
+                    return;
+                }
+            }
+            let since = waiting.take().unwrap_or_else(Instant::now);
+            if self.drain.is_cancelled() || self.forget(&key, &shared) {
                 return;
             }
-            if !shared.is_watched() {
-                tokio::time::sleep(DIFF_PERIOD).await;
-                continue;
+            let due = tokio::time::Instant::now() + DIFF_PERIOD;
+            if shared.is_watched() {
+                changes.mark_unchanged();
+                let view = shared.clone();
+                if off_thread(move || view.refresh()).await {
+                    let latency = since.elapsed().as_secs_f64();
+                    self.metrics.views.diff_latency.observe(latency);
+                }
             }
-            let view = shared.clone();
-            off_thread(move || view.refresh()).await;
-            self.metrics
-                .views
-                .diff_latency
-                .observe(since.elapsed().as_secs_f64());
             // The first change after a quiet time goes out at once, those that follow together.
-            tokio::time::sleep(DIFF_PERIOD).await;
+            if let Ok(Ok(())) = tokio::time::timeout_at(due, changes.changed()).await {
+                waiting = Some(Instant::now());
+                tokio::time::sleep_until(due).await;
+            }
         }
     }
 

@@ -17,6 +17,6 @@ mod merge;
 mod shared;
 mod subscription;
 
-pub use hub::{TooManyViews, VIEWS_MAX, Views};
+pub use hub::{SUBSCRIBERS_MAX, VIEWS_MAX, Views, ViewsFull};
 pub use merge::merge;
 pub use subscription::{Message, Subscription};

@@ -113,12 +113,13 @@ impl SharedView {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes the next difference and hands it out. Blocking: call it off the async threads.
-    pub(super) fn refresh(&self) {
-        self.refresh_state(&mut self.state());
+    /// Makes the next difference and hands it out; false when nothing has changed. Blocking: call it
+    /// off the async threads.
+    pub(super) fn refresh(&self) -> bool {
+        self.refresh_state(&mut self.state())
     }
 
-    fn refresh_state(&self, state: &mut State) {
+    fn refresh_state(&self, state: &mut State) -> bool {
         let begun = Instant::now();
         state.refreshed = Some(begun);
         state
@@ -126,7 +127,7 @@ impl SharedView {
             .retain(|mailbox| mailbox.strong_count() > 0);
         let now_ms = self.core.now_ms();
         let Some(mut diff) = state.view.diff(&self.core.read(), now_ms) else {
-            return;
+            return false;
         };
         let first = state.sequence == 0;
         if first || diff.reset || diff.incomplete_changed {
@@ -143,6 +144,7 @@ impl SharedView {
             .views
             .diff_build
             .observe(begun.elapsed().as_secs_f64());
+        true
     }
 
     /// The whole view, at most [`DIFF_PERIOD`] old. Blocking.

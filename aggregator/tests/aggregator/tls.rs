@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use mesoscope_proto::v1::ListAgentsRequest;
+use mesoscope_proto::v1::observe_client::ObserveClient;
 use mesoscope_proto::v1::uplink_client::UplinkClient;
 use mesoscope_service::tls;
 use mesoscope_service::token::Bearer;
@@ -191,6 +193,48 @@ async fn agents_show_a_certificate() {
     let stranger = Keys::new();
     let refused = agent(&aggregator, stranger.certified(&keys), None).await;
     assert!(refused.is_err(), "a certificate of another CA");
+}
+
+#[tokio::test]
+async fn programs_show_a_users_token() {
+    let keys = Keys::new();
+    let (agents, users) = (keys.text("agents.tokens"), keys.text("users.tokens"));
+    let more = ["--agent-token-file", &agents, "--user-token-file", &users];
+    let aggregator = keys.start(&more);
+    let uri = format!("https://localhost:{}", aggregator.grpc.port());
+    let endpoint = Channel::from_shared(uri).expect("a URI");
+    let channel = endpoint
+        .tls_config(keys.trust(&keys))
+        .expect("TLS")
+        .connect()
+        .await;
+    let channel = channel.expect("it listens");
+    for (file, allowed) in [
+        ("users.tokens", true),
+        ("agents.tokens", false),
+        ("wrong.tokens", false),
+    ] {
+        let mut client = ObserveClient::with_interceptor(channel.clone(), keys.bearer(file));
+        let code = client
+            .list_agents(ListAgentsRequest {})
+            .await
+            .map_err(|status| status.code());
+        assert_eq!(
+            code.err(),
+            (!allowed).then_some(Code::Unauthenticated),
+            "{file}"
+        );
+    }
+    let opened = agent(
+        &aggregator,
+        keys.trust(&keys),
+        Some(keys.bearer("users.tokens")),
+    )
+    .await;
+    assert_eq!(
+        opened.expect_err("no agent's token").code(),
+        Code::Unauthenticated
+    );
 }
 
 #[tokio::test]
