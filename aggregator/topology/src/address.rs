@@ -90,6 +90,21 @@ pub(crate) fn names_a_service(name: &str) -> bool {
     !machine && SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
 }
 
+/// Whether a text can be an id: what separates the parts of our node and edge ids, or does not
+/// show, is not in it.
+pub(crate) fn is_id(text: &str) -> bool {
+    const LENGTH_MAX: usize = 256;
+    let fits = |c: char| !c.is_control() && !c.is_whitespace() && c != ';' && c != '>';
+    !text.is_empty() && text.len() <= LENGTH_MAX && text.chars().all(fits)
+}
+
+/// Whether a text can be a DNS name (RFC 1035, 2.3.4; underscores are in common use).
+pub(crate) fn is_name(text: &str) -> bool {
+    const LENGTH_MAX: usize = 255;
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'*');
+    !text.is_empty() && text.len() <= LENGTH_MAX && text.bytes().all(fits)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +130,20 @@ mod tests {
         for public in ["8.8.8.8", "172.32.0.1", "100.128.0.1", "2606:4700::1"] {
             assert!(!is_private(ip(public)), "{public}");
         }
+    }
+
+    #[test]
+    fn ids_and_names_cannot_break_node_ids() {
+        assert!(
+            is_id("0123abc")
+                && is_id("host-1.example:8")
+                && !is_id("a;b")
+                && !is_id("a>b")
+                && !is_id("")
+        );
+        assert!(
+            is_name("api.example.org.") && !is_name("a b") && !is_name("é.org") && !is_name("")
+        );
     }
 
     #[test]

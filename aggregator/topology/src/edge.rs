@@ -102,8 +102,8 @@ impl GraphEdge {
         self.total += 1;
         self.open += u32::from(share.open);
         self.failures += u64::from(share.failed);
-        self.forward += share.forward;
-        self.back += share.back;
+        self.forward = self.forward.saturating_add(share.forward);
+        self.back = self.back.saturating_add(share.back);
         self.retransmits += u64::from(share.retransmits);
         self.add_rtt(share.rtt_us);
         if let Some((_, count)) = self.ports.iter_mut().find(|(port, _)| *port == share.port) {
@@ -145,7 +145,8 @@ impl GraphEdge {
     /// New figures of a connection that is here already; false when nothing shown changed.
     pub(crate) fn replace(&mut self, old: &Share, new: &Share) {
         self.open = self.open.saturating_sub(u32::from(old.open)) + u32::from(new.open);
-        let swap = |sum: &mut u64, old: u64, new: u64| *sum = sum.saturating_sub(old) + new;
+        let swap =
+            |sum: &mut u64, old: u64, new: u64| *sum = sum.saturating_sub(old).saturating_add(new);
         swap(&mut self.failures, old.failed.into(), new.failed.into());
         swap(&mut self.forward, old.forward, new.forward);
         swap(&mut self.back, old.back, new.back);
@@ -184,9 +185,10 @@ impl GraphEdge {
 
     /// Counts news towards the rates.
     pub(crate) fn count(&mut self, connections: u64, forward: u64, back: u64) {
-        self.window.connections += connections;
-        self.window.forward += forward;
-        self.window.back += back;
+        let window = &mut self.window;
+        window.connections = window.connections.saturating_add(connections);
+        window.forward = window.forward.saturating_add(forward);
+        window.back = window.back.saturating_add(back);
     }
 
     /// Takes back what [`Self::count`] counted for a connection that turned out to be elsewhere.

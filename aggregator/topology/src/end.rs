@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use mesoscope_proto::v1::{self, ConnectionState, Direction, Protocol};
 
 use crate::{
+    address::is_name,
     error::ChangeRefused,
     keys::{AgentKey, ContainerKey, EdgeKey, EndKey, Owner},
     symbols::{Symbol, Symbols},
@@ -115,8 +116,7 @@ impl Facts {
             local,
             remote,
             translated: (translated != Translated::default()).then(|| Box::new(translated)),
-            server_name: (!message.server_name.is_empty())
-                .then(|| message.server_name.as_str().into()),
+            server_name: is_name(&message.server_name).then(|| message.server_name.as_str().into()),
             network_namespace: message.network_namespace,
             cgroup_id: message.cgroup_id,
             bytes_sent: message.bytes_sent,

@@ -107,6 +107,9 @@ pub(crate) struct Listener {
 
 /// True when the new figures differ from those told by more than noise.
 pub(crate) fn differs(told: f64, now: f64, least: f64) -> bool {
+    if told.is_nan() != now.is_nan() {
+        return true;
+    }
     let change = (told - now).abs();
     change > least && change > 0.05 * told.abs().max(now.abs())
 }

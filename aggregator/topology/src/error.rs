@@ -6,6 +6,11 @@ pub enum AgentRefused {
     /// The agent gave no id.
     #[error("the agent has no id: set `--agent-id` or give it an /etc/machine-id")]
     NoId,
+    /// The agent's id is not one.
+    #[error(
+        "the agent's id must have 1 to 256 characters without spaces, ';' and '>': set `--agent-id`"
+    )]
+    BadId,
     /// The bound on agents is reached.
     #[error("{limit} agents are known already, the most that this aggregator admits")]
     Full {

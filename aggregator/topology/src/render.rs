@@ -153,6 +153,9 @@ impl Fields {
 }
 
 fn metric(key: &str, label: &str, value: f64, unit: &str, max: f64) -> v1::Metric {
+    // JSON has no word for what is no number.
+    let finite = |value: f64| if value.is_finite() { value } else { 0.0 };
+    let (value, max) = (finite(value), finite(max));
     v1::Metric {
         key: key.into(),
         label: label.into(),

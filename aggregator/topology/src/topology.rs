@@ -8,6 +8,7 @@ use slotmap::SlotMap;
 
 use crate::{
     Limits,
+    address::is_id,
     agent::Agent,
     end::End,
     entities::{Container, Listener, Process},
@@ -124,6 +125,9 @@ impl Topology {
     ) -> Result<AgentKey, AgentRefused> {
         if hello.agent_id.is_empty() {
             return Err(AgentRefused::NoId);
+        }
+        if !is_id(&hello.agent_id) {
+            return Err(AgentRefused::BadId);
         }
         let known = self.agent_ids.get(hello.agent_id.as_str()).copied();
         let key = match known {

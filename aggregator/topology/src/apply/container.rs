@@ -9,15 +9,13 @@ use mesoscope_proto::{
 
 use crate::{
     Topology, ViewKind,
+    address::is_id,
     entities::{Container, container_metrics_differ},
     error::ChangeRefused,
     graph::Subject,
     keys::{AgentKey, ContainerKey},
     places::AddressOwner,
 };
-
-/// Longest container id that is taken (Docker, containerd and CRI-O have 64 digits).
-const ID_LENGTH_MAX: usize = 256;
 
 impl Topology {
     pub(super) fn apply_container(
@@ -83,7 +81,7 @@ impl Topology {
             }
             return Ok(key);
         }
-        if id.is_empty() || id.len() > ID_LENGTH_MAX {
+        if !is_id(id) {
             return Err(ChangeRefused::Malformed("the id of a container"));
         }
         while self.containers.len() >= self.limits.containers {

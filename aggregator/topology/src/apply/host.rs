@@ -9,6 +9,7 @@ use mesoscope_proto::{
 
 use crate::{
     Topology,
+    address::is_name,
     agent::OpenGap,
     entities::{differs, differs_count},
     error::ChangeRefused,
@@ -121,11 +122,10 @@ impl Topology {
         name: &v1::AddressName,
         now_ms: u64,
     ) -> Result<(), ChangeRefused> {
-        const LENGTH_MAX: usize = 255; // RFC 1035, 2.3.4
         let Some(ip) = address::from_bytes(&name.address) else {
             return Err(ChangeRefused::Malformed("the address of a name"));
         };
-        if name.name.is_empty() || name.name.len() > LENGTH_MAX {
+        if !is_name(&name.name) {
             return Err(ChangeRefused::Malformed("the name of an address"));
         }
         if self.names.insert(agent, ip, &name.name, name.from_answer) {
