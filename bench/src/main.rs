@@ -37,6 +37,9 @@ struct Arguments {
     /// Also write the JSON to this file.
     #[arg(long, global = true, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Keep the logs of aggregator and agent in this folder.
+    #[arg(long, global = true, value_name = "DIR")]
+    logs: Option<PathBuf>,
     #[command(subcommand)]
     bench: Bench,
 }
@@ -70,7 +73,10 @@ async fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> Result<Report> {
     let here = std::env::current_exe()?;
     let here = here.parent().context("this program is in a folder")?;
-    let programs = Programs::in_folder(arguments.bin_dir.as_deref().unwrap_or(here))?;
+    let programs = Programs::in_folder(
+        arguments.bin_dir.as_deref().unwrap_or(here),
+        arguments.logs.clone(),
+    )?;
     let report = match &arguments.bench {
         Bench::Capture(options) => capture::run(&programs, options).await?,
         Bench::Churn(options) => churn::run(&programs, options).await?,

@@ -24,16 +24,19 @@ pub struct Programs {
     pub agent: PathBuf,
     /// `mesoscope-bench-actor`.
     pub actor: PathBuf,
+    /// Where the logs of aggregator and agent are kept; None: nowhere.
+    pub logs: Option<PathBuf>,
 }
 
 impl Programs {
     /// Those of `folder`.
-    pub fn in_folder(folder: &Path) -> Result<Self> {
+    pub fn in_folder(folder: &Path, logs: Option<PathBuf>) -> Result<Self> {
         let folder = std::path::absolute(folder)?;
         Ok(Self {
             aggregator: folder.join("mesoscope-aggregator"),
             agent: folder.join("mesoscope-agent"),
             actor: folder.join("mesoscope-bench-actor"),
+            logs,
         })
     }
 
@@ -200,6 +203,23 @@ impl Stack {
         Ok(started.elapsed())
     }
 
+    /// Copies the logs to where they are wanted, and says aloud when a service has panicked.
+    fn keep_logs(&self) -> Result<()> {
+        for log in ["aggregator.log", "agent.log"] {
+            let path = self.folder.path().join(log);
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            for line in text.lines().filter(|line| line.contains("panicked at")) {
+                eprintln!("{log}: {line}");
+            }
+            if let Some(folder) = &self.programs.logs {
+                std::fs::create_dir_all(folder)?;
+                std::fs::write(folder.join(log), &text)
+                    .with_context(|| format!("keeping {log} in {}", folder.display()))?;
+            }
+        }
+        Ok(())
+    }
+
     fn log_tails(&self) -> String {
         ["aggregator.log", "agent.log"]
             .map(|log| tail(self.folder.path(), log))
@@ -213,6 +233,9 @@ impl Drop for Stack {
             if let Err(error) = end(child, Signal::TERM) {
                 eprintln!("{error:#}");
             }
+        }
+        if let Err(error) = self.keep_logs() {
+            eprintln!("{error:#}");
         }
     }
 }
