@@ -45,8 +45,12 @@ pub(crate) fn separate(circles: &mut [Circle]) {
 fn push_apart(circles: &mut [Circle], a: usize, b: usize, round: u32) -> f32 {
     let (one, two) = (circles[a], circles[b]);
     let (mut dx, mut dy) = (two.x - one.x, two.y - one.y);
+    let reach = one.radius + two.radius;
+    if dy.abs() >= reach {
+        return 0.0;
+    }
     let mut distance = dx.hypot(dy);
-    let overlap = one.radius + two.radius - distance;
+    let overlap = reach - distance;
     if overlap <= 0.0 {
         return 0.0;
     }
