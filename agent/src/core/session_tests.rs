@@ -18,6 +18,9 @@ use super::node_state::NodeState;
 use super::node_state::tests::world::*;
 use super::session::{Identity, Session};
 
+/// Processes by pid with their names, connections by cookie with their bytes.
+type Living = (Vec<(u32, String)>, Vec<(u64, u64)>);
+
 /// What an aggregator holds of one agent.
 #[derive(Clone, Default)]
 struct Receiver {
@@ -107,7 +110,7 @@ impl Receiver {
         }))
     }
 
-    fn living(&self) -> (Vec<(u32, String)>, Vec<(u64, u64)>) {
+    fn living(&self) -> Living {
         let processes = self
             .processes
             .iter()
@@ -316,7 +319,7 @@ impl Simulation {
     }
 }
 
-fn truth(state: &mut NodeState) -> (Vec<(u32, String)>, Vec<(u64, u64)>) {
+fn truth(state: &mut NodeState) -> Living {
     let mut truth = Receiver::default();
     state.snapshot(0, &mut |change| match change {
         Kind::Process(process) => {

@@ -9,12 +9,14 @@
 //! | `start` | attach, then snapshot, then replay |
 //! | `driver` | the loop: who is heard, and when |
 //! | `duties` | what the driver does again and again |
+//! | `report` | what the driver tells of itself |
 
 pub mod cgroups;
 mod driver;
 mod duties;
 pub mod edges;
 pub mod reader;
+mod report;
 pub mod runtimes;
 mod start;
 

@@ -148,7 +148,7 @@ impl Truth {
             name: program.name.clone(),
             argv: vec![program.name.clone()],
             cgroup_id: 1,
-            parent: (program.parent != 0).then(|| v1::ProcessKey {
+            parent: (program.parent != 0).then_some(v1::ProcessKey {
                 pid: program.parent,
                 start_boottime_ns: 0,
             }),
