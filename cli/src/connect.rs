@@ -1,5 +1,6 @@
 //! Dials the aggregator.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use mesoscope_proto::v1::observe_client::ObserveClient;
@@ -136,6 +137,11 @@ pub async fn connect(server: &Server) -> Result<Client, Failure> {
                     "TLS files are given, but {url} is not an https:// address"
                 )));
             }
+            if server.token_file.is_some() && !is_loopback(endpoint.uri().host().unwrap_or("")) {
+                return Err(Failure::Usage(format!(
+                    "a token is given, but {url} is neither this machine nor https://: anyone on the way could read it"
+                )));
+            }
         }
         _ => return Err(bad()),
     }
@@ -155,6 +161,15 @@ pub async fn connect(server: &Server) -> Result<Client, Failure> {
         .max_decoding_message_size(MESSAGE_BYTES_MAX))
 }
 
+/// Whether a URL's host is this machine, without asking anyone.
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    address == "localhost"
+        || address
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.to_canonical().is_loopback())
+}
+
 /// The innermost cause: the outer ones say "transport error".
 fn reason(error: &dyn std::error::Error) -> String {
     let mut inner = error;
@@ -162,4 +177,31 @@ fn reason(error: &dyn std::error::Error) -> String {
         inner = source;
     }
     inner.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_loopback;
+
+    #[test]
+    fn only_addresses_of_this_machine_are_loopback() {
+        for host in [
+            "127.0.0.1",
+            "127.9.9.9",
+            "[::1]",
+            "localhost",
+            "[::ffff:127.0.0.1]",
+        ] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in [
+            "10.0.0.1",
+            "127.0.0.1.example.com",
+            "localhost.example.com",
+            "",
+            "[::]",
+        ] {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
 }

@@ -269,11 +269,14 @@ async fn failures_are_told_apart_by_words_and_exit_code() {
         let output = run(free, wrong).await;
         assert_eq!(output.status.code(), Some(64), "{wrong:?}");
     }
-    let output = mesoscope("not a url", &["agents"])
-        .output()
-        .await
-        .expect("runs");
-    assert_eq!(output.status.code(), Some(64));
+    let clear = &["--token-file", "token", "agents"];
+    for (server, wrong) in [
+        ("not a url", &["agents"][..]),
+        ("http://10.0.0.1:4041", clear),
+    ] {
+        let output = mesoscope(server, wrong).output().await.expect("runs");
+        assert_eq!(output.status.code(), Some(64), "{server}");
+    }
 }
 
 #[tokio::test]
