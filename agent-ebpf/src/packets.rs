@@ -395,7 +395,7 @@ struct PayloadRecord {
     bytes: [u8; PAYLOAD_BYTES],
 }
 
-/// Hands the first bytes of a payload to user space. An interrupt may run this program again on the
+/// Hands the first bytes of a payload (at least one) to user space. An interrupt may run this program again on the
 /// same CPU, so they go straight into the ring and not over a scratch map.
 #[inline(always)]
 fn payload(kind: Kind, skb: *mut __sk_buff, sk: *mut bpf_sock, start: u32, len: u32, flags: u16) {
@@ -408,11 +408,12 @@ fn payload(kind: Kind, skb: *mut __sk_buff, sk: *mut bpf_sock, start: u32, len: 
         return;
     };
     let record = entry.as_mut_ptr();
-    let mut len = u64::from(len.min(PAYLOAD_BYTES as u32));
-    // SAFETY: does nothing, but makes the compiler compare below what the helper will get: the verifier
-    // does not carry bounds from one register to another.
-    unsafe { asm!("/* {0} */", inout(reg) len, options(nomem, nostack, preserves_flags)) }
-    let fits = len >= 1 && len <= PAYLOAD_BYTES as u64;
+    let mut last = u64::from(len.min(PAYLOAD_BYTES as u32)).wrapping_sub(1);
+    // SAFETY: does nothing, but keeps the compiler from proving the mask away: the verifier knows the
+    // bounds of a length only from it. An instruction and not only a comment: the line information
+    // may name each offset once.
+    unsafe { asm!("{0} = {0}", inout(reg) last, options(nomem, nostack, preserves_flags)) }
+    let len = (last & (PAYLOAD_BYTES as u64 - 1)) + 1;
     // SAFETY: inside of the reserved record; all of it is written before it is submitted. The ports of
     // a full socket are readable.
     unsafe {
@@ -421,13 +422,12 @@ fn payload(kind: Kind, skb: *mut __sk_buff, sk: *mut bpf_sock, start: u32, len: 
             0,
             PAYLOAD_BYTES / 8,
         );
-        let copied = fits
-            && bpf_skb_load_bytes(
-                skb.cast(),
-                start,
-                (&raw mut (*record).bytes).cast(),
-                len as u32,
-            ) == 0;
+        let copied = bpf_skb_load_bytes(
+            skb.cast(),
+            start,
+            (&raw mut (*record).bytes).cast(),
+            len as u32,
+        ) == 0;
         (*record).payload = Payload {
             header,
             cookie: bpf_get_socket_cookie(skb.cast()),

@@ -124,6 +124,8 @@ fn init(sh: &Shell, folder: &Path) -> Result<PathBuf> {
     cmd!(sh, "{cargo} build --locked -p mesoscope-capture --example capture-selftest --target {TRIPLE} --target-dir {build}")
         .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", "-C target-feature=+crt-static")
         .env_remove("RUSTFLAGS")
+    // The guest has no acceleration: unoptimised code takes minutes there.
+    .env("CARGO_PROFILE_DEV_OPT_LEVEL", "2")
         .run()
         .context("building the checks")?;
     Ok(build.join(TRIPLE).join("debug/examples/capture-selftest"))

@@ -52,7 +52,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
 
 fn verb(words: &[&str]) -> Result<u8, String> {
     match words {
-        ["exit", code, ..] => number(code).and_then(|code: u8| Ok(code)),
+        ["exit", code, ..] => number(code),
         ["wait"] => {
             println!("ready");
             std::io::stdout().flush().map_err(because("writing"))?;
