@@ -45,9 +45,6 @@ pub fn run(options: &Options) -> Result<()> {
     let stop = Stop::on_signals()?;
     check_ports(options)?;
     let bin = build(options, stop.clone())?;
-    if tree::is_root() {
-        mount_tracefs();
-    }
     let ports = Ports {
         http: options.port,
         grpc: options.grpc_port,
@@ -97,20 +94,6 @@ fn build(options: &Options, stop: Stop) -> Result<PathBuf> {
     }
     steps.must("Aggregator, agent and command line", cargo, LIMIT)?;
     Ok(tree::target().join(if options.dev { "debug" } else { "release" }))
-}
-
-/// Only the fallback to classic tracepoints reads tracefs; most distributions have it mounted.
-fn mount_tracefs() {
-    if Path::new("/sys/kernel/tracing/events").exists() {
-        return;
-    }
-    let mounted = Command::new("mount")
-        .args(["-t", "tracefs", "tracefs", "/sys/kernel/tracing"])
-        .status()
-        .is_ok_and(|status| status.success());
-    if mounted {
-        println!("mounted tracefs on /sys/kernel/tracing");
-    }
 }
 
 fn greet(options: &Options, bin: &Path, stack: &Stack) {

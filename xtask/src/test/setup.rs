@@ -1,11 +1,16 @@
 //! What the tests need from outside.
 
+use std::path::Path;
+
 use anyhow::{Context, Result, bail};
 
 use crate::{install, tree};
 
 /// Installs what is missing for `group`: "up", "bench" or "test".
 pub fn setup(group: &str) -> Result<()> {
+    if tree::is_root() {
+        mount_tracefs();
+    }
     match group {
         "up" => install::ensure(install::UP),
         "bench" => install::ensure(&[install::UP, install::BENCH, &docker()].concat()),
@@ -14,6 +19,21 @@ pub fn setup(group: &str) -> Result<()> {
             promtool()
         }
         _ => bail!("setup knows up, bench and test, not {group:?}"),
+    }
+}
+
+/// The agent's fallback to classic tracepoints reads it, and so do the tools that the benches compare
+/// with. Most distributions have it mounted.
+fn mount_tracefs() {
+    if Path::new("/sys/kernel/tracing/events").exists() {
+        return;
+    }
+    let mounted = tree::command("mount")
+        .args(["-t", "tracefs", "tracefs", "/sys/kernel/tracing"])
+        .status()
+        .is_ok_and(|status| status.success());
+    if mounted {
+        println!("mounted tracefs on /sys/kernel/tracing");
     }
 }
 
