@@ -41,7 +41,7 @@ impl Service {
             .stderr(file)
             .process_group(0)
             .spawn()
-            .with_context(|| format!("starting {name}"))?;
+            .with_context(|| format!("starting {name}: {:?}", command.get_program()))?;
         let watchdog =
             tree::xtask(&["watchdog", &child.id().to_string()]).and_then(|mut command| {
                 command
