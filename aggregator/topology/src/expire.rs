@@ -281,7 +281,10 @@ impl Topology {
     fn sweep_ends(&mut self, agent: AgentKey, epoch: u32, now_ms: u64) {
         let swept: Vec<_> = self.agents[agent].ends.values().copied().collect();
         for key in swept {
-            let end = &mut self.ends[key];
+            // Closing one may make room by forgetting another.
+            let Some(end) = self.ends.get_mut(key) else {
+                continue;
+            };
             if end.epoch == epoch || !end.facts.is_open() {
                 continue;
             }
@@ -313,7 +316,10 @@ impl Topology {
     ) {
         let swept: Vec<_> = self.agents[agent].processes.values().copied().collect();
         for key in swept {
-            let process = &mut self.processes[key];
+            // Ending one may make room by forgetting another.
+            let Some(process) = self.processes.get_mut(key) else {
+                continue;
+            };
             if process.epoch == epoch || !process.known || process.has_ended() {
                 continue;
             }
@@ -322,8 +328,8 @@ impl Topology {
                 inferred: true,
                 ..Default::default()
             });
-            self.end_process(key, now_ms);
             self.process_event(key, v1::EventKind::ProcessExited, events);
+            self.end_process(key, now_ms);
         }
     }
 
@@ -336,7 +342,10 @@ impl Topology {
     ) {
         let swept: Vec<_> = self.agents[agent].containers.values().copied().collect();
         for key in swept {
-            let container = &mut self.containers[key];
+            // Ending one may make room by forgetting another.
+            let Some(container) = self.containers.get_mut(key) else {
+                continue;
+            };
             let used = !container.known && container.processes > 0;
             if container.epoch == epoch || used || container.is_removed() {
                 continue;

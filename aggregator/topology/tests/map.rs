@@ -326,6 +326,37 @@ fn ended_processes_are_bounded_and_the_rest_is_counted_as_hidden() {
 }
 
 #[test]
+fn a_snapshot_that_ends_more_than_is_kept_forgets_the_oldest() {
+    let mut world = World::with(Limits {
+        ended_processes: 3,
+        closed_connections: 3,
+        ..Limits::default()
+    });
+    let agent = world.agent("a", "10.0.0.1");
+    for pid in 10..30 {
+        world.apply(agent, Change::Process(process(pid, "sleep")));
+        // Ended and running in turn, so that room is made while the snapshot is taken in.
+        if pid % 2 == 0 {
+            world.apply(agent, Change::Process(ended(process(pid, "sleep"), 0)));
+        }
+        let local = format!("10.0.0.1:{}", 5000 + pid);
+        let open = end(pid.into(), pid, Outbound, &local, "9.9.9.9:53");
+        world.apply(agent, connection(open));
+    }
+    world.pass(1_000);
+    world.connect("a", 2);
+    world.snapshot(agent, vec![host("a", &["10.0.0.1"])]);
+    world.pass(17_000);
+    assert!(
+        world
+            .see(ViewKind::Processes)
+            .nodes
+            .values()
+            .all(|node| node.kind != "process")
+    );
+}
+
+#[test]
 fn options_leave_out_and_count() {
     let mut world = World::new();
     let (a, b) = (world.agent("a", "10.0.0.1"), world.agent("b", "10.0.0.2"));
