@@ -17,27 +17,20 @@ use crate::{
     output::{begin, emit},
 };
 
-const ALLOW: i32 = 1;
-const IPPROTO_TCP: u32 = 6;
-const IPPROTO_UDP: u32 = 17;
+pub const ALLOW: i32 = 1;
+pub const IPPROTO_TCP: u32 = 6;
+pub const IPPROTO_UDP: u32 = 17;
 
 /// connect() to an IPv4 address.
 #[cgroup_sock_addr(connect4)]
 pub fn connect4(ctx: SockAddrContext) -> i32 {
-    // SAFETY: the context is valid for the run of the program.
-    let (protocol, port, address) = unsafe {
-        (
-            (*ctx.sock_addr).protocol,
-            (*ctx.sock_addr).user_port,
-            (*ctx.sock_addr).user_ip4,
-        )
-    };
+    let (protocol, port, address) = destination4(&ctx);
     report4(
         Kind::Connect4,
         ctx.sock_addr.cast(),
         protocol,
-        u16::from_be(port as u16),
-        address.to_ne_bytes(),
+        port,
+        address,
     );
     ALLOW
 }
@@ -45,19 +38,12 @@ pub fn connect4(ctx: SockAddrContext) -> i32 {
 /// connect() to an IPv6 address, IPv4-mapped ones too.
 #[cgroup_sock_addr(connect6)]
 pub fn connect6(ctx: SockAddrContext) -> i32 {
-    // SAFETY: the context is valid for the run of the program.
-    let (protocol, port, address) = unsafe {
-        (
-            (*ctx.sock_addr).protocol,
-            (*ctx.sock_addr).user_port,
-            words(&raw const (*ctx.sock_addr).user_ip6),
-        )
-    };
+    let (protocol, port, address) = destination6(&ctx);
     report6(
         Kind::Connect6,
         ctx.sock_addr.cast(),
         protocol,
-        u16::from_be(port as u16),
+        port,
         address,
     );
     ALLOW
@@ -66,6 +52,46 @@ pub fn connect6(ctx: SockAddrContext) -> i32 {
 /// An explicit bind() to an IPv4 address has worked.
 #[cgroup_sock(post_bind4)]
 pub fn post_bind4(ctx: SockContext) -> i32 {
+    let (protocol, port, address) = bound4(&ctx);
+    report4(Kind::Bind4, ctx.sock.cast(), protocol, port, address);
+    ALLOW
+}
+
+/// An explicit bind() to an IPv6 address has worked.
+#[cgroup_sock(post_bind6)]
+pub fn post_bind6(ctx: SockContext) -> i32 {
+    let (protocol, port, address) = bound6(&ctx);
+    report6(Kind::Bind6, ctx.sock.cast(), protocol, port, address);
+    ALLOW
+}
+
+/// Protocol, port and address that a connect4 hook was called for.
+#[inline(always)]
+pub fn destination4(ctx: &SockAddrContext) -> (u32, u16, [u8; 4]) {
+    let ctx = ctx.sock_addr;
+    // SAFETY: the context is valid for the run of the program.
+    let (protocol, port, address) = unsafe { ((*ctx).protocol, (*ctx).user_port, (*ctx).user_ip4) };
+    (protocol, u16::from_be(port as u16), address.to_ne_bytes())
+}
+
+/// Protocol, port and address that a connect6 hook was called for.
+#[inline(always)]
+pub fn destination6(ctx: &SockAddrContext) -> (u32, u16, [u8; 16]) {
+    let ctx = ctx.sock_addr;
+    // SAFETY: the context is valid for the run of the program.
+    let (protocol, port, address) = unsafe {
+        (
+            (*ctx).protocol,
+            (*ctx).user_port,
+            words(&raw const (*ctx).user_ip6),
+        )
+    };
+    (protocol, u16::from_be(port as u16), address)
+}
+
+/// Protocol, port and address that a post_bind4 hook was called for.
+#[inline(always)]
+pub fn bound4(ctx: &SockContext) -> (u32, u16, [u8; 4]) {
     // SAFETY: the context is valid for the run of the program.
     let (protocol, port, address) = unsafe {
         (
@@ -74,29 +100,20 @@ pub fn post_bind4(ctx: SockContext) -> i32 {
             (*ctx.sock).src_ip4,
         )
     };
-    report4(
-        Kind::Bind4,
-        ctx.sock.cast(),
-        protocol,
-        port as u16,
-        address.to_ne_bytes(),
-    );
-    ALLOW
+    (protocol, port as u16, address.to_ne_bytes())
 }
 
-/// An explicit bind() to an IPv6 address has worked.
-#[cgroup_sock(post_bind6)]
-pub fn post_bind6(ctx: SockContext) -> i32 {
+/// Protocol, port and address that a post_bind6 hook was called for.
+#[inline(always)]
+pub fn bound6(ctx: &SockContext) -> (u32, u16, [u8; 16]) {
     // SAFETY: the context is valid for the run of the program.
-    let (protocol, port, address) = unsafe {
+    unsafe {
         (
             (*ctx.sock).protocol,
-            (*ctx.sock).src_port,
+            (*ctx.sock).src_port as u16,
             words(&raw const (*ctx.sock).src_ip6),
         )
-    };
-    report6(Kind::Bind6, ctx.sock.cast(), protocol, port as u16, address);
-    ALLOW
+    }
 }
 
 /// The context allows loads of whole words only.
@@ -104,7 +121,7 @@ pub fn post_bind6(ctx: SockContext) -> i32 {
 /// # Safety
 /// `address` is a field of a context.
 #[inline(always)]
-unsafe fn words(address: *const [u32; 4]) -> [u8; 16] {
+pub unsafe fn words(address: *const [u32; 4]) -> [u8; 16] {
     let word = |index: usize| {
         // SAFETY: inside of the field.
         unsafe { core::ptr::read_volatile(address.cast::<u32>().add(index)) }.to_ne_bytes()

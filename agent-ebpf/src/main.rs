@@ -6,6 +6,7 @@
 //! - [`sockets`]: one pass over all sockets of all processes (tier 0)
 //! - [`caller`]: connect() and bind() in their caller's context (tier 1)
 //! - [`packets`]: UDP bytes, DNS answers, first payloads (tier 2)
+//! - [`plain`]: the same without BTF (the lower rung)
 //! - [`output`]: the ring, its loss counters and the per-cgroup cap
 //! - [`kernel`]: reading the running kernel's structures
 //!
@@ -19,6 +20,7 @@ mod cgroup;
 mod kernel;
 mod output;
 mod packets;
+mod plain;
 mod process;
 mod sockets;
 mod tcp;

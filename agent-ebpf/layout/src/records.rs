@@ -74,6 +74,8 @@ pub enum CgroupChange {
 
 /// Set in [`Exit::flags`] when the kernel chose the process to free memory.
 pub const EXIT_OOM: u32 = 1;
+/// Set in [`Exit::flags`] when the status is not known (lower rung).
+pub const EXIT_STATUS_UNKNOWN: u32 = 2;
 /// Set in [`Exec::flags`] when there were more bytes of arguments than the record took.
 pub const EXEC_ARGV_TRUNCATED: u16 = 1;
 /// Set in [`Payload::flags`] when the bytes came in, not out.

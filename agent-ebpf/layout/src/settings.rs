@@ -144,6 +144,41 @@ offsets! {
     socket_sk: "socket" "sk",
 }
 
+macro_rules! formats {
+    ($($(#[$meta:meta])* $field:ident: $event:literal $name:literal,)*) => {
+        record! {
+            /// Byte offsets inside the records of classic tracepoints, read from their format files.
+            pub struct Formats { $($(#[$meta])* pub $field: u32,)* }
+        }
+
+        impl Formats {
+            /// Where each offset comes from, in the order of the fields: (event, name of its field).
+            pub const SOURCES: &[(&str, &str)] = &[$(($event, $name),)*];
+        }
+    };
+}
+
+formats! {
+    /// the new task
+    newtask_pid: "task/task_newtask" "pid",
+    /// its name
+    newtask_comm: "task/task_newtask" "comm",
+    /// how it was made
+    newtask_clone_flags: "task/task_newtask" "clone_flags",
+    /// the program file
+    exec_filename: "sched/sched_process_exec" "filename",
+    /// whether the last thread ends
+    exit_group_dead: "sched/sched_process_exit" "group_dead",
+    /// hierarchy; the same place in all events of its class
+    cgroup_root: "cgroup/cgroup_mkdir" "root",
+    /// inode of the directory
+    cgroup_id: "cgroup/cgroup_mkdir" "id",
+    /// path
+    cgroup_path: "cgroup/cgroup_mkdir" "path",
+    /// 1 for populated
+    populated_val: "cgroup/cgroup_notify_populated" "val",
+}
+
 /// What else the programs are told, frozen before they load.
 /// `Modes::flags`: processes' cgroups are those of the v1 memory controller.
 pub const MODE_CGROUP_V1: u32 = 1;

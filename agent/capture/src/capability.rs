@@ -70,7 +70,6 @@ pub(crate) fn from_outcomes(outcomes: &Outcomes) -> Vec<Capability> {
         rung(
             outcomes,
             "process-events",
-            "tp_btf",
             &[
                 "sched_process_fork",
                 "sched_process_exec",
@@ -81,17 +80,15 @@ pub(crate) fn from_outcomes(outcomes: &Outcomes) -> Vec<Capability> {
         rung(
             outcomes,
             "tcp-events",
-            "tp_btf",
             &["tcp_destroy_sock"],
             &["inet_sk_error_report", "tcp_send_reset"],
         ),
-        rung(outcomes, "connect-pid", "cgroup", &CONNECT, &[]),
-        rung(outcomes, "bind-pid", "cgroup", &BIND, &[]),
-        rung(outcomes, "socket-snapshot", "iter", &[SNAPSHOT], &[]),
+        rung(outcomes, "connect-pid", &CONNECT, &[]),
+        rung(outcomes, "bind-pid", &BIND, &[]),
+        rung(outcomes, "socket-snapshot", &[SNAPSHOT], &[]),
         rung(
             outcomes,
             "cgroup-events",
-            "tp_btf",
             &["cgroup_mkdir", "cgroup_rmdir", "cgroup_notify_populated"],
             &[],
         ),
@@ -99,33 +96,89 @@ pub(crate) fn from_outcomes(outcomes: &Outcomes) -> Vec<Capability> {
 }
 
 /// Available when all that is needed is attached; what is only wished for is named when it is not.
-fn rung(
-    outcomes: &Outcomes,
-    name: &'static str,
-    provider: &'static str,
-    needed: &[&str],
-    wished: &[&str],
-) -> Capability {
-    let failures = |names: &[&str]| -> Vec<String> {
-        names
-            .iter()
-            .filter_map(|program| match outcomes.get(program) {
-                Some(Ok(())) => None,
-                Some(Err(reason)) => Some(format!("{program}: {reason}")),
-                None => Some(format!("{program}: not tried")),
-            })
-            .collect()
+fn rung(outcomes: &Outcomes, name: &'static str, needed: &[&str], wished: &[&str]) -> Capability {
+    let outcome = |program: &str| {
+        outcomes
+            .get(program)
+            .cloned()
+            .unwrap_or_else(|| Err("not tried".to_owned()))
     };
-    let (missing, second_best) = (failures(needed), failures(wished));
-    let available = missing.is_empty();
+    let mut provider = "";
+    let mut available = true;
+    let mut reasons: Vec<String> = Vec::new();
+    for program in needed {
+        match outcome(program) {
+            Ok(provided) => {
+                // The least of its programs names it.
+                if provider.is_empty() || !provided.note.is_empty() {
+                    provider = provided.provider;
+                }
+                reasons.extend(Some(provided.note).filter(|note| !note.is_empty()));
+            }
+            Err(reason) => {
+                available = false;
+                reasons.push(format!("{program}: {reason}"));
+            }
+        }
+    }
+    for program in wished {
+        if let Err(reason) = outcome(program) {
+            reasons.push(format!("{program}: {reason}"));
+        }
+    }
+    reasons.dedup();
     Capability {
         name,
         available,
         provider: if available { provider } else { "" },
-        reason: missing
-            .into_iter()
-            .chain(second_best)
-            .collect::<Vec<_>>()
-            .join("; "),
+        reason: reasons.join("; "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::programs::Provided;
+
+    #[test]
+    fn a_rung_is_missing_with_a_reason_or_second_best_with_one() {
+        let mut outcomes = Outcomes::new();
+        let best = Provided {
+            provider: "tp_btf",
+            note: String::new(),
+        };
+        let plain = Provided {
+            provider: "tracepoint",
+            note: "second best".to_owned(),
+        };
+        outcomes.insert("a", Ok(best.clone()));
+        outcomes.insert("b", Ok(plain));
+        outcomes.insert("c", Err("refused".to_owned()));
+        assert_eq!(
+            rung(&outcomes, "x", &["a"], &[]),
+            Capability {
+                name: "x",
+                available: true,
+                provider: "tp_btf",
+                reason: String::new()
+            }
+        );
+        assert_eq!(
+            rung(&outcomes, "x", &["a", "b"], &[]).provider,
+            "tracepoint"
+        );
+        assert_eq!(rung(&outcomes, "x", &["a", "b"], &[]).reason, "second best");
+        assert_eq!(
+            rung(&outcomes, "x", &["a", "c"], &[]),
+            Capability {
+                name: "x",
+                available: false,
+                provider: "",
+                reason: "c: refused".to_owned()
+            }
+        );
+        assert_eq!(rung(&outcomes, "x", &["a"], &["c"]).reason, "c: refused");
+        assert!(rung(&outcomes, "x", &["a"], &["c"]).available);
+        assert!(!rung(&outcomes, "x", &["d"], &[]).available);
     }
 }

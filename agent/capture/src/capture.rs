@@ -18,6 +18,7 @@ use crate::{
     packets::Packets,
     programs::{self, Outcomes},
     snapshot,
+    starts::Starts,
     stats::{self, Counters},
 };
 
@@ -27,6 +28,7 @@ pub struct Capture {
     attached: Option<Attached>,
     counters: Counters,
     exits: RecentExits,
+    starts: Starts,
     ring_bytes: u32,
     /// What [`AsRawFd`] gives when there is no ring: never readable.
     idle: OwnedFd,
@@ -71,6 +73,7 @@ impl Capture {
             attached,
             counters: Counters::default(),
             exits: RecentExits::default(),
+            starts: Starts::default(),
             ring_bytes: config.ring_bytes,
             idle,
         })
@@ -100,7 +103,8 @@ impl Capture {
                 Some((kind, told)) => {
                     drop(item);
                     *self.counters.received.entry(kind).or_default() += 1;
-                    for event in told.into_iter().flatten() {
+                    for mut event in told.into_iter().flatten() {
+                        self.starts.complete(&mut event.kind);
                         if let EventKind::Exit { process, .. } = &event.kind
                             && !self.exits.first(*process)
                         {
@@ -134,7 +138,12 @@ impl Capture {
             )
         };
         match &mut self.attached {
-            Some(attached) if attached.outcomes.get(programs::SNAPSHOT) == Some(&Ok(())) => {
+            Some(attached)
+                if attached
+                    .outcomes
+                    .get(programs::SNAPSHOT)
+                    .is_some_and(Result::is_ok) =>
+            {
                 snapshot::read(&mut attached.ebpf, &mut self.counters.malformed)
             }
             _ => Err(reason()),
@@ -159,7 +168,7 @@ impl Capture {
             stats.lost = stats::lost(&attached.ebpf);
             stats.withheld = stats::withheld(&attached.ebpf);
             stats.programs = stats::programs(&attached.ebpf);
-            stats.maps = stats::maps(&stats.withheld);
+            stats.maps = stats::maps(&stats.withheld, self.starts.fill());
         }
         stats
     }
@@ -196,17 +205,18 @@ impl Capture {
 
 impl Attached {
     fn new(config: &CaptureConfig) -> Result<Self, CaptureError> {
-        if config.rung < Rung::Btf {
+        if config.rung == Rung::None {
             return Err(kernel(
                 "loading kernel programs",
                 "turned off in the configuration",
             ));
         }
         let hierarchies = Hierarchies::find(&config.cgroup_root);
-        let mut ebpf = programs::prepare(config, &hierarchies)?;
+        let mut prepared = programs::prepare(config, &hierarchies)?;
+        let ebpf = &mut prepared.ebpf;
         // Everything that programs may touch is in place before the first one is attached.
-        set_cap(&mut ebpf, config.events_per_second_per_cgroup)?;
-        make_overflow_entry(&mut ebpf)?;
+        set_cap(ebpf, config.events_per_second_per_cgroup)?;
+        make_overflow_entry(ebpf)?;
         let ring = ebpf
             .take_map("EVENTS")
             .ok_or_else(|| kernel("opening the ring", "the object has no map EVENTS"))?;
@@ -223,7 +233,8 @@ impl Attached {
         let root = hierarchies
             .open_root()
             .map_err(|error| format!("no cgroup v2 directory to attach to: {error}"));
-        let outcomes = programs::attach(&mut ebpf, config, &root);
+        let outcomes = programs::attach(&mut prepared, config, &root);
+        let mut ebpf = prepared.ebpf;
         let mut packets = Packets::default();
         // Its failure is a capability that is missing.
         let _ = packets.set(&mut ebpf, &root, &config.tier2);

@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use mesoscope_events::records::{self as raw, Kind};
 
 use crate::event::{
-    CgroupAction, Event, EventKind, ProcessId, Protocol, RecordKind, Socket, TcpEndKind,
+    CgroupAction, EXIT_CODE_UNKNOWN, Event, EventKind, ProcessId, Protocol, RecordKind, Socket,
+    TcpEndKind,
 };
 use crate::payload::{dns_answer, recognise};
 
@@ -142,7 +143,11 @@ fn exit(bytes: &[u8]) -> Option<EventKind> {
     let exit = raw::Exit::read(bytes)?;
     Some(EventKind::Exit {
         process: process(exit.header.tgid, exit.start),
-        code: i32::from((exit.status >> 8).to_le_bytes()[0]),
+        code: if exit.flags & raw::EXIT_STATUS_UNKNOWN != 0 {
+            EXIT_CODE_UNKNOWN
+        } else {
+            i32::from((exit.status >> 8).to_le_bytes()[0])
+        },
         signal: exit.status & 0x7f,
         oom: exit.flags & raw::EXIT_OOM != 0,
         rss_bytes_max: exit.rss_pages_max.saturating_mul(page_bytes()),
@@ -372,7 +377,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// Arguments, each ended by a zero byte, the last perhaps cut.
-fn arguments(bytes: &[u8]) -> Vec<String> {
+pub(crate) fn arguments(bytes: &[u8]) -> Vec<String> {
     let bytes = bytes.strip_suffix(&[0]).unwrap_or(bytes);
     if bytes.is_empty() {
         return Vec::new();

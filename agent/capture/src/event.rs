@@ -15,6 +15,9 @@ pub struct ProcessId {
     pub start_boottime_ns: u64,
 }
 
+/// `code` of [`EventKind::Exit`] when it is not known how the process ended (lower rung); `signal` is 0 then.
+pub const EXIT_CODE_UNKNOWN: i32 = -1;
+
 /// One record of the ring buffer, decoded.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {

@@ -16,11 +16,13 @@ pub mod decode;
 pub mod error;
 pub mod event;
 mod exits;
+mod formats;
 mod mounts;
 mod packets;
 pub mod payload;
 mod programs;
 mod snapshot;
+mod starts;
 mod stats;
 
 pub use capability::{Capability, probe};

@@ -84,13 +84,17 @@ pub fn withheld(ebpf: &Ebpf) -> Vec<Withheld> {
         .collect()
 }
 
-/// How full the maps are that can fill.
-pub fn maps(withheld: &[Withheld]) -> Vec<MapFill> {
-    vec![MapFill {
-        name: "WITHHELD".to_owned(),
-        entries: withheld.len() as u64,
-        capacity: WITHHELD_ENTRIES.into(),
-    }]
+/// How full the maps are that can fill, and what user space remembers of starts.
+pub fn maps(withheld: &[Withheld], starts: (u64, u64)) -> Vec<MapFill> {
+    let fill = |name: &str, entries, capacity| MapFill {
+        name: name.to_owned(),
+        entries,
+        capacity,
+    };
+    vec![
+        fill("WITHHELD", withheld.len() as u64, WITHHELD_ENTRIES.into()),
+        fill("starts", starts.0, starts.1),
+    ]
 }
 
 fn infos(ebpf: &Ebpf) -> Vec<ProgramInfo> {
@@ -117,11 +121,16 @@ fn infos(ebpf: &Ebpf) -> Vec<ProgramInfo> {
 
 fn record_of_program(name: &str) -> Option<RecordKind> {
     Some(match name {
-        "sched_process_fork" => RecordKind::Fork,
-        "sched_process_exec" => RecordKind::Exec,
-        "sched_process_exit" => RecordKind::Exit,
+        "sched_process_fork" | "plain_fork" => RecordKind::Fork,
+        "sched_process_exec" | "plain_exec" => RecordKind::Exec,
+        "sched_process_exit" | "plain_exit" => RecordKind::Exit,
         "tcp_destroy_sock" | "inet_sk_error_report" | "tcp_send_reset" => RecordKind::TcpEnd,
-        "cgroup_mkdir" | "cgroup_rmdir" | "cgroup_notify_populated" => RecordKind::Cgroup,
+        "cgroup_mkdir"
+        | "cgroup_rmdir"
+        | "cgroup_notify_populated"
+        | "plain_cgroup_mkdir"
+        | "plain_cgroup_rmdir"
+        | "plain_cgroup_populated" => RecordKind::Cgroup,
         _ => return None,
     })
 }

@@ -9,6 +9,7 @@ pub mod cgroups;
 pub mod child;
 pub mod init;
 pub mod limits;
+pub mod lower;
 pub mod packets;
 pub mod process;
 pub mod session;
@@ -28,6 +29,7 @@ const ALL: &[&[Check]] = &[
     cgroups::CHECKS,
     sockets::CHECKS,
     packets::CHECKS,
+    lower::CHECKS,
     limits::CHECKS,
 ];
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use mesoscope_capture::{Capture, CaptureConfig, Event, EventKind, RecordKind};
+use mesoscope_capture::{Capture, CaptureConfig, Event, EventKind, RecordKind, Rung};
 
 use super::because;
 
@@ -29,6 +29,7 @@ impl Session {
     /// With a configuration. Fails when a capability is missing that this machine should have.
     pub fn with(config: &CaptureConfig) -> Result<Self, String> {
         let capture = Capture::start(config).map_err(because("starting the capture"))?;
+        let lower = config.rung < Rung::Btf;
         for name in [
             "process-events",
             "tcp-events",
@@ -37,6 +38,9 @@ impl Session {
             "cgroup-events",
             "socket-snapshot",
         ] {
+            if lower && name == "socket-snapshot" {
+                continue;
+            }
             let capability = capture
                 .capabilities()
                 .into_iter()
