@@ -1,12 +1,18 @@
 //! Against the real containerd (Debian's, a part of docker.io), a private one with its own folders
 //! and socket.
 
+mod common;
+
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use common::cri_client::{self, Kubelet};
+use mesoscope_discover::cgroups::CgroupTree;
 use mesoscope_discover::cri::{CriConfig, watch};
+use mesoscope_discover::paths::Paths;
 use mesoscope_discover::runtime::{RuntimeEvent, Watch};
+use mesoscope_proto::v1::{Container, ContainerState};
 
 struct Containerd(Child);
 
@@ -15,10 +21,12 @@ impl Containerd {
         let config = folder.join("config.toml");
         let text = format!(
             "version = 2\nroot = {root:?}\nstate = {state:?}\n[grpc]\naddress = {socket:?}\n\
-             [debug]\naddress = {debug:?}\n",
+             [debug]\naddress = {debug:?}\n[plugins.\"io.containerd.grpc.v1.cri\"]\n\
+             sandbox_image = \"docker.io/library/{image}\"\nrestrict_oom_score_adj = true\n",
             root = folder.join("root"),
             state = folder.join("state"),
             debug = folder.join("debug.sock"),
+            image = common::IMAGE,
         );
         std::fs::write(&config, text).expect("a file");
         let log = std::fs::File::create(folder.join("log")).expect("a file");
@@ -86,4 +94,94 @@ async fn the_real_containerd_answers_and_is_found_again() {
         })
         .await;
     }
+}
+
+async fn told(watch: &mut Watch, id: &str, state: ContainerState) -> Container {
+    next(watch, |event| match event {
+        RuntimeEvent::Upsert(container) if container.id == id && container.state() == state => {
+            Some(*container)
+        }
+        _ => None,
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pod_of_the_real_containerd() {
+    common::make_image();
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("containerd.sock");
+    let mut watch = watch(CriConfig {
+        socket: Some(socket.clone()),
+        poll_interval: Duration::from_millis(100),
+        ..CriConfig::default()
+    });
+    let _containerd = Containerd::start(folder.path(), &socket);
+    next(&mut watch, |event| {
+        matches!(event, RuntimeEvent::Listed { .. }).then_some(())
+    })
+    .await;
+    cri_client::import_image(folder.path(), &socket);
+
+    let mut kubelet = Kubelet::connect(&socket).await;
+    let pod = kubelet.run_pod("web-0", "shop").await;
+    let container = kubelet.start_container(&pod).await;
+
+    let sandbox = told(&mut watch, &pod.id, ContainerState::Running).await;
+    assert_eq!(
+        (sandbox.name.as_str(), sandbox.network_mode.as_str()),
+        ("POD", "host")
+    );
+    let running = told(&mut watch, &container, ContainerState::Running).await;
+    assert_eq!(
+        (running.name.as_str(), running.runtime.as_str()),
+        ("nginx", "containerd")
+    );
+    assert_eq!(
+        (running.pod_name.as_str(), running.pod_namespace.as_str()),
+        ("web-0", "shop")
+    );
+    assert_eq!(
+        running.image,
+        format!("docker.io/library/{}", common::IMAGE)
+    );
+    assert!(
+        running.image_id.starts_with("sha256:"),
+        "{}",
+        running.image_id
+    );
+    assert_eq!(running.command, ["/bin/sleep", "500"]);
+    assert!(
+        running
+            .environment
+            .iter()
+            .any(|variable| variable.key == "GREETING")
+    );
+    assert_eq!(
+        (running.network_mode.as_str(), running.restarts),
+        ("host", 3)
+    );
+    assert!(running.started_unix_ns >= running.created_unix_ns && running.created_unix_ns > 0);
+    let limits = running.limits.expect("told");
+    assert!((limits.cpus - 0.5).abs() < 1e-9);
+    assert_eq!(limits.memory_bytes, 64 << 20);
+
+    // The kernel knows both by the same ids.
+    let tree = CgroupTree::discover(&Paths::default()).expect("cgroups are mounted");
+    for id in [&pod.id, &container] {
+        assert!(tree.container_by_id(id).is_some(), "{id}");
+    }
+
+    kubelet.stop_container(&container).await;
+    let exited = told(&mut watch, &container, ContainerState::Exited).await;
+    assert_eq!(exited.exit_code, 137);
+    assert!(exited.finished_unix_ns > exited.started_unix_ns);
+    kubelet.remove(&pod, &container).await;
+    for id in [&container, &pod.id] {
+        next(&mut watch, |event| {
+            matches!(&event, RuntimeEvent::Removed { id: gone } if gone == id).then_some(())
+        })
+        .await;
+    }
+    assert_eq!(watch.stats.errors_total(), 0);
 }

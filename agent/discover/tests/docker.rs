@@ -40,7 +40,7 @@ async fn a_container_from_start_to_removal() {
         "--memory",
         "64m",
         "--cpus",
-        "0.5",
+        "0.1",
         "--pids-limit",
         "40",
         "--publish",
@@ -89,7 +89,7 @@ async fn a_container_from_start_to_removal() {
     assert_eq!(running.hostname, "webhost");
     assert_eq!(running.pod_name, "web-0");
     let allowed = running.limits.expect("the engine tells limits");
-    assert!((allowed.cpus - 0.5).abs() < 1e-9);
+    assert!((allowed.cpus - 0.1).abs() < 1e-9);
     assert_eq!((allowed.memory_bytes, allowed.pids), (64 << 20, 40));
 
     assert_the_kernel_agrees(&container, &running);
@@ -154,7 +154,7 @@ fn assert_the_kernel_agrees(container: &TestContainer, told: &Container) {
     };
     assert_eq!(reader.details(another, &tree), None);
 
-    // Work of half a core, which is the limit.
+    // Work without end: the limit of a tenth of a core holds it back, also on a busy machine.
     let spin = "i=0; while [ $i -lt 100000000 ]; do i=$((i+1)); done";
     docker(&["exec", "--detach", &container.id, "/bin/sh", "-c", spin]);
     let mut sampler = ContainerSampler::new(&paths);
@@ -164,12 +164,12 @@ fn assert_the_kernel_agrees(container: &TestContainer, told: &Container) {
     }];
     let mut metrics = Vec::new();
     sampler.sample(&targets, &mut metrics);
-    std::thread::sleep(Duration::from_secs(1));
+    std::thread::sleep(Duration::from_secs(2));
     sampler.sample(&targets, &mut metrics);
     let [metrics] = metrics.as_slice() else {
         panic!("one container");
     };
-    assert!((0.3..0.7).contains(&metrics.cpu_cores_used), "{metrics:?}");
+    assert!((0.02..0.2).contains(&metrics.cpu_cores_used), "{metrics:?}");
     assert!(metrics.cpu_throttled_fraction > 0.2, "{metrics:?}");
     assert!(
         metrics.memory_used_bytes > 0 && metrics.processes >= 2,

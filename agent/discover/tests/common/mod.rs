@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub mod cri_client;
 pub mod namespace;
 
 use std::process::{Command, Output, Stdio};
@@ -12,7 +13,7 @@ use mesoscope_discover::runtime::{RuntimeEvent, Watch};
 use mesoscope_proto::v1::Container;
 
 /// Made of busybox-static, since no registry can be asked.
-pub const IMAGE: &str = "mesoscope-discover-test:busybox";
+pub const IMAGE: &str = "mesoscope-discover-test:sleeps";
 
 static IMAGE_MADE: Once = Once::new();
 
@@ -53,7 +54,13 @@ pub fn make_image() {
             .spawn()
             .expect("tar is installed");
         let import = Command::new("docker")
-            .args(["import", "-", IMAGE])
+            .args([
+                "import",
+                "--change",
+                "CMD [\"/bin/sleep\", \"600\"]",
+                "-",
+                IMAGE,
+            ])
             .stdin(tar.stdout.take().expect("piped"))
             .output()
             .expect("docker is installed (Debian: docker.io)");
