@@ -46,6 +46,28 @@ fn alive(pid: u32) -> bool {
     })
 }
 
+/// Started longer ago than any batch may take to arrive.
+fn is_settled(pid: u32) -> bool {
+    let started = std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .ok()
+        .and_then(|stat| {
+            let ticks: f64 = stat
+                .rsplit_once(')')?
+                .1
+                .split_whitespace()
+                .nth(19)?
+                .parse()
+                .ok()?;
+            Some(ticks / 100.0)
+        });
+    let now = std::fs::read_to_string("/proc/uptime")
+        .ok()
+        .and_then(|text| text.split_whitespace().next()?.parse().ok());
+    started
+        .zip(now)
+        .is_some_and(|(started, now): (f64, f64)| now - started > 1.0)
+}
+
 /// Programs (not kernel threads) that run now.
 fn programs() -> HashSet<u32> {
     let Ok(entries) = std::fs::read_dir("/proc") else {
@@ -60,15 +82,14 @@ fn programs() -> HashSet<u32> {
         .collect()
 }
 
-/// What is wrong with the map, if anything. Processes that came or went while it was read do not
-/// count.
+/// What is wrong with the map, if anything. Processes that came or went just now do not count.
 pub async fn difference(stack: &Stack) -> Result<Option<String>> {
     let before = programs();
     let shown = running(stack).await?;
     let after = programs();
     let missing: Vec<u32> = before
         .intersection(&after)
-        .filter(|pid| !shown.contains(pid))
+        .filter(|pid| !shown.contains(pid) && is_settled(**pid))
         .copied()
         .collect();
     let mut stale: Vec<u32> = shown
