@@ -18,7 +18,7 @@ pub fn read(tracefs: &Path) -> Vec<u32> {
         .collect()
 }
 
-/// Offset of a field, out of lines like `field:char comm[16];	offset:12;	size:16;	signed:0;`.
+/// Offset of a field, out of lines like `field:char comm[16]; offset:12; size:16; signed:0;`.
 fn offset(text: &str, name: &str) -> Option<u32> {
     text.lines().find_map(|line| {
         let mut parts = line.trim().strip_prefix("field:")?.split(';');

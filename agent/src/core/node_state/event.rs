@@ -1,6 +1,6 @@
 //! Which part of the state a kernel event belongs to.
 
-use mesoscope_capture::{Event, EventKind, Protocol};
+use mesoscope_capture::{Event, EventKind, Protocol, event::EXIT_CODE_UNKNOWN};
 use mesoscope_proto::v1::ProcessExit;
 
 use super::ending::TcpEnd;
@@ -73,12 +73,13 @@ impl NodeState {
             } => {
                 let exit = ProcessExit {
                     time_unix_ns: self.clock.unix_ns(time),
-                    code,
+                    // The rung without BTF does not see how a process ends.
+                    inferred: code == EXIT_CODE_UNKNOWN,
+                    code: code.max(0),
                     signal,
                     oom,
                     rss_bytes_max,
                     cpu_ns,
-                    inferred: false,
                 };
                 self.exited(time, process, exit);
             }
