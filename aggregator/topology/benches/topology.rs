@@ -17,6 +17,11 @@ const PROCESSES: u32 = 10_000;
 const CONNECTIONS: u32 = 17_000;
 const NOW_MS: u64 = 1_800_000_000_000;
 
+/// Every connection is between another pair.
+fn peer_of(number: u32) -> u32 {
+    1 + (number * 7_919 + 13 + number / PROCESSES) % PROCESSES
+}
+
 struct Bench {
     topology: Topology,
     agents: Vec<AgentKey>,
@@ -42,7 +47,7 @@ fn process(pid: u32) -> v1::Process {
         uid: 1_000,
         cwd: "/srv/app".into(),
         executable: "/usr/bin/worker".into(),
-        container_id: format!("{:064x}", pid / 4),
+        container_id: format!("{:064x}", pid % 2_500),
         network_namespace: 1,
         started_unix_ns: NOW_MS * 1_000_000,
         ..Default::default()
@@ -157,10 +162,7 @@ impl Bench {
 
     fn fill_connections(&mut self) {
         for number in 0..CONNECTIONS {
-            let (from, to) = (
-                1 + number % PROCESSES,
-                1 + (number * 7_919 + 13) % PROCESSES,
-            );
+            let (from, to) = (1 + number % PROCESSES, peer_of(number));
             for (host, end) in ends(number, from, to, false) {
                 self.apply(host, Change::Connection(end));
             }
@@ -214,10 +216,7 @@ fn one_percent(criterion: &mut Criterion) {
                     }
                     for index in 0..CONNECTIONS / 100 {
                         let number = (round * 170 + index) % CONNECTIONS;
-                        let (from, to) = (
-                            1 + number % PROCESSES,
-                            1 + (number * 7_919 + 13) % PROCESSES,
-                        );
+                        let (from, to) = (1 + number % PROCESSES, peer_of(number));
                         for (host, mut end) in ends(number, from, to, false) {
                             end.bytes_sent += u64::from(round) * 1_000;
                             end.bytes_received += u64::from(round) * 1_000;
