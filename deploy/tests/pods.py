@@ -23,9 +23,8 @@ def mounts(pod, secret_files, folder):
     found = []
     for mount in container(pod)["volumeMounts"]:
         volume = volumes[mount["name"]]
+        assert "mountPropagation" not in mount, "needs a host whose mounts are shared"
         options = ["ro" if mount.get("readOnly") else "rw"]
-        if mount.get("mountPropagation") == "HostToContainer":
-            options.append("rslave")
         if "hostPath" in volume:
             source = volume["hostPath"]["path"]
         else:
