@@ -17,6 +17,7 @@ pub mod error;
 pub mod event;
 mod exits;
 mod formats;
+pub mod memory;
 mod mounts;
 mod packets;
 pub mod payload;

@@ -4,7 +4,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use mesoscope_capture::{Capture, Clock, MonoNs, Socket, Tier2};
+use mesoscope_capture::{Capture, Clock, MonoNs, Socket, Tier2, memory};
 use mesoscope_discover::conntrack::{ConntrackEvent, ConntrackWatch, NatFlow};
 use mesoscope_discover::names::Names;
 use mesoscope_discover::paths::Paths;
@@ -311,6 +311,7 @@ impl Driver {
             Ok(()) => self.tier2 = on,
             Err(error) => tracing::warn!(%error, "tier 2 stays as it was"),
         }
+        memory::give_back();
         self.tell_status();
     }
 

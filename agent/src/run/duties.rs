@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mesoscope_capture::{CaptureStats, Clock, MonoNs};
+use mesoscope_capture::{CaptureStats, Clock, MonoNs, memory};
 use mesoscope_proto::v1::{self, Gap, GapKind, change::Change as Kind};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -225,6 +225,8 @@ impl Driver {
             Answer::Host(host) => {
                 duties.host.ended(cost);
                 state.set_host(*host);
+                // About once a minute: what bursts left behind goes back.
+                memory::give_back();
             }
             Answer::Sockets {
                 began,

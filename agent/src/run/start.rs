@@ -1,7 +1,7 @@
 //! Attach, then snapshot, then replay.
 
 use anyhow::Context;
-use mesoscope_capture::{Capture, CaptureError, Clock};
+use mesoscope_capture::{Capture, CaptureError, Clock, memory};
 use mesoscope_discover::cgroups::CgroupTree;
 use mesoscope_discover::conntrack;
 use mesoscope_discover::names::{Names, NamesConfig};
@@ -97,6 +97,7 @@ pub(super) async fn start(config: &Config, edges: &Edges) -> anyhow::Result<Driv
         version: env!("CARGO_PKG_VERSION").to_owned(),
         generation,
     };
+    memory::give_back();
     tracing::info!(
         agent_id = identity.agent_id,
         processes,
