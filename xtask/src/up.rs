@@ -141,7 +141,7 @@ fn print_features(bin: &Path) {
     let Ok(output) = features else { return };
     println!();
     for line in String::from_utf8_lossy(&output.stdout).lines() {
-        println!("  {line}");
+        println!("{}", format!("  {line}").trim_end());
     }
 }
 
