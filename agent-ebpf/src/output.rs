@@ -103,6 +103,16 @@ pub fn add(counter: *mut u64, amount: u64) {
     }
 }
 
+/// `value`, which is at most `mask`, in a form whose bounds the verifier of every kernel sees: it does
+/// not carry them from the register that was compared to another, but it understands a mask.
+#[inline(always)]
+pub fn bounded(mut value: u64, mask: u64) -> u64 {
+    // SAFETY: does nothing, but keeps the compiler from proving the mask away. An instruction and not
+    // only a comment: the line information may name each offset once.
+    unsafe { asm!("{0} = {0}", inout(reg) value, options(nomem, nostack, preserves_flags)) }
+    value & mask
+}
+
 /// Whether the cgroup may emit one more event in this window. The count is taken without a lock:
 /// two CPUs may let a few more through. What is withheld is counted exactly.
 #[inline(always)]

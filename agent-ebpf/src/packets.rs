@@ -8,7 +8,7 @@
 //!
 //! 5.11 (`bpf_ktime_get_coarse_ns`), 5.9 (`cgroup/sock_release`), 5.8 (ring buffer). BTF is not needed.
 
-use core::{arch::asm, ffi::c_void, mem::MaybeUninit};
+use core::{ffi::c_void, mem::MaybeUninit};
 
 use aya_ebpf::{
     bindings::{__sk_buff, BPF_SK_STORAGE_GET_F_CREATE, bpf_sock},
@@ -24,7 +24,7 @@ use mesoscope_events::records::{
     Kind, PAYLOAD_BYTES, PAYLOAD_HTTP2, PAYLOAD_RECEIVED, Payload, UDP_CLOSED, Udp, UdpFlow,
 };
 
-use crate::output::{add, begin, emit, reserve};
+use crate::output::{add, begin, bounded, emit, reserve};
 
 const ALLOW: i32 = 1;
 const IPPROTO_TCP: u32 = 6;
@@ -408,12 +408,8 @@ fn payload(kind: Kind, skb: *mut __sk_buff, sk: *mut bpf_sock, start: u32, len: 
         return;
     };
     let record = entry.as_mut_ptr();
-    let mut last = u64::from(len.min(PAYLOAD_BYTES as u32)).wrapping_sub(1);
-    // SAFETY: does nothing, but keeps the compiler from proving the mask away: the verifier knows the
-    // bounds of a length only from it. An instruction and not only a comment: the line information
-    // may name each offset once.
-    unsafe { asm!("{0} = {0}", inout(reg) last, options(nomem, nostack, preserves_flags)) }
-    let len = (last & (PAYLOAD_BYTES as u64 - 1)) + 1;
+    let last = u64::from(len.min(PAYLOAD_BYTES as u32)).wrapping_sub(1);
+    let len = bounded(last, PAYLOAD_BYTES as u64 - 1) + 1;
     // SAFETY: inside of the reserved record; all of it is written before it is submitted. The ports of
     // a full socket are readable.
     unsafe {

@@ -35,7 +35,7 @@ use mesoscope_events::{
 use crate::{
     caller::{ALLOW, IPPROTO_TCP, IPPROTO_UDP, bound4, bound6, destination4, destination6, words},
     kernel::hierarchy,
-    output::{begin, begin_uncapped, emit, emit_bytes},
+    output::{begin, begin_uncapped, bounded, emit, emit_bytes},
 };
 
 #[unsafe(no_mangle)]
@@ -69,25 +69,26 @@ fn field<T>(ctx: &TracePointContext, offset: u32) -> Option<T> {
         .ok()
 }
 
-/// Copies the text of a `__data_loc` field; gives its length with the final zero byte.
+/// Copies the text of a `__data_loc` field; gives its length without the final zero byte.
 #[inline(always)]
-fn text(ctx: &TracePointContext, offset: u32, to: *mut u8, size: usize) -> usize {
+fn text<const SIZE: usize>(ctx: &TracePointContext, offset: u32, to: &mut [u8; SIZE]) -> usize {
+    const { assert!(SIZE.is_power_of_two()) }
     let Some(place) = field::<u32>(ctx, offset) else {
         return 0;
     };
-    // SAFETY: the helper checks the address; `to` holds `size` bytes.
+    // SAFETY: the helper checks the address; `to` holds `SIZE` bytes.
     let len = unsafe {
         bpf_probe_read_kernel_str(
-            to.cast(),
-            size as u32,
+            to.as_mut_ptr().cast(),
+            SIZE as u32,
             ctx.as_ptr()
                 .cast::<u8>()
                 .add((place & 0xffff) as usize)
                 .cast(),
         )
     };
-    if len > 0 && len as usize <= size {
-        len as usize
+    if len > 0 {
+        bounded(len as u64 - 1, SIZE as u64 - 1) as usize
     } else {
         0
     }
@@ -162,12 +163,7 @@ pub fn plain_exec(ctx: TracePointContext) -> u32 {
     };
     // SAFETY: this CPU's element; tracepoints run with preemption off, and no interrupt executes programs.
     let scratch = unsafe { &mut *scratch };
-    let len = text(
-        &ctx,
-        format!(exec_filename),
-        scratch.argv.as_mut_ptr(),
-        ARGV_BYTES,
-    );
+    let len = text(&ctx, format!(exec_filename), &mut scratch.argv);
     scratch.exec = Exec {
         header,
         start: 0,
@@ -183,7 +179,7 @@ pub fn plain_exec(ctx: TracePointContext) -> u32 {
         flags: EXEC_ARGV_TRUNCATED,
         comm: bpf_get_current_comm().unwrap_or_default(),
     };
-    // SAFETY: `len` is at most ARGV_BYTES.
+    // SAFETY: `len` is below ARGV_BYTES.
     let bytes = unsafe {
         core::slice::from_raw_parts((&raw const *scratch).cast::<u8>(), Exec::SIZE + len)
     };
@@ -270,19 +266,14 @@ fn cgroup(ctx: &TracePointContext, action: CgroupChange) -> u32 {
     };
     // SAFETY: this CPU's element; see `plain_exec`.
     let scratch = unsafe { &mut *scratch };
-    let len = text(
-        ctx,
-        format!(cgroup_path),
-        scratch.path.as_mut_ptr(),
-        PATH_BYTES,
-    );
+    let len = text(ctx, format!(cgroup_path), &mut scratch.path);
     scratch.cgroup = Cgroup {
         header: begin_uncapped(Kind::Cgroup, 0),
         cgroup: id,
         action: action as u32,
         path_len: len as u32,
     };
-    // SAFETY: `len` is at most PATH_BYTES.
+    // SAFETY: `len` is below PATH_BYTES.
     let bytes = unsafe {
         core::slice::from_raw_parts((&raw const *scratch).cast::<u8>(), Cgroup::SIZE + len)
     };
