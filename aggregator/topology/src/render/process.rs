@@ -44,12 +44,13 @@ impl Topology {
 }
 
 impl Process {
-    /// Its name, or its pid while only that is known.
+    /// What a person calls it, or its pid while no name is known.
     pub(crate) fn label(&self) -> String {
         if self.record.name.is_empty() {
             format!("pid {}", self.pid)
         } else {
-            self.record.name.clone()
+            let argv0 = self.record.argv.first().map_or("", String::as_str);
+            program_name(&self.record.name, argv0).to_owned()
         }
     }
 
@@ -66,6 +67,16 @@ impl Process {
             format!("exit code {}", exit.code)
         })
     }
+}
+
+/// The kernel's name of a task is cut at 15 bytes, and is "exe" for a program started through
+/// `/proc/self/exe` (busybox starts its applets so): the first argument knows better then.
+fn program_name<'a>(comm: &'a str, argv0: &'a str) -> &'a str {
+    const COMM_BYTES_MAX: usize = 15;
+    let program = argv0.rsplit('/').next().unwrap_or(argv0);
+    let renamed = comm == "exe" && !program.is_empty();
+    let cut = comm.len() == COMM_BYTES_MAX && program.starts_with(comm);
+    if renamed || cut { program } else { comm }
 }
 
 /// What is worth a line beside the node; the details have the rest.
@@ -130,4 +141,21 @@ fn metrics(process: &Process, host: Option<&v1::Host>) -> Vec<v1::Metric> {
             0.0,
         ),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::program_name;
+
+    #[test]
+    fn the_first_argument_completes_a_cut_or_meaningless_name() {
+        assert_eq!(program_name("exe", "wget"), "wget");
+        assert_eq!(program_name("exe", ""), "exe");
+        assert_eq!(
+            program_name("mesoscope-aggre", "./target/mesoscope-aggregator"),
+            "mesoscope-aggregator"
+        );
+        assert_eq!(program_name("nginx", "nginx: worker process"), "nginx");
+        assert_eq!(program_name("fifteen-bytes-x", "other"), "fifteen-bytes-x");
+    }
 }
