@@ -64,6 +64,7 @@ fn sockets_of_this_process_with_owner_and_bytes() {
 
         // The end of the stream is no byte.
         drop(client);
+        assert_eq!(server.read(&mut [0; 1]).expect("the end"), 0);
         let half_closed = 8;
         let pass = diag.sockets().expect("a pass");
         let served = find(&pass, Protocol::Tcp, address, half_closed);
