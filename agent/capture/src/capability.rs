@@ -2,6 +2,7 @@
 
 use crate::{
     Capture, CaptureConfig,
+    privileges::explained,
     programs::{BIND, CONNECT, Outcomes, SNAPSHOT},
 };
 
@@ -54,12 +55,13 @@ pub fn probe(config: &CaptureConfig) -> Vec<Capability> {
 
 /// Nothing is available, for one reason.
 pub(crate) fn nothing(reason: &str) -> Vec<Capability> {
+    let reason = explained(reason.to_owned());
     NAMES
         .map(|name| Capability {
             name,
             available: false,
             provider: "",
-            reason: reason.to_owned(),
+            reason: reason.clone(),
         })
         .into()
 }
@@ -131,7 +133,7 @@ fn rung(outcomes: &Outcomes, name: &'static str, needed: &[&str], wished: &[&str
         name,
         available,
         provider: if available { provider } else { "" },
-        reason: reasons.join("; "),
+        reason: explained(reasons.join("; ")),
     }
 }
 

@@ -54,7 +54,10 @@ pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
             .take(LOG_LINES)
             .collect();
         lines.reverse();
-        text = format!("{said}{LOG} {}", lines.join(" | "));
+        text = match lines.join(" | ") {
+            log if log.is_empty() => said.trim_end().to_owned(),
+            log => format!("{said}{LOG} {log}"),
+        };
     }
     text.replace('\n', " | ")
 }

@@ -21,6 +21,7 @@ pub mod memory;
 mod mounts;
 mod packets;
 pub mod payload;
+mod privileges;
 mod programs;
 mod snapshot;
 mod starts;

@@ -19,6 +19,7 @@ use crate::{
     capability::TIER2,
     error::{chain, kernel},
     mounts::is_v2,
+    privileges::explained,
 };
 
 /// Dropping it detaches.
@@ -108,7 +109,7 @@ impl Packets {
                 name,
                 available,
                 provider: if available { "cgroup_skb" } else { "" },
-                reason: reasons.join("; "),
+                reason: explained(reasons.join("; ")),
             })
             .into()
     }
