@@ -1,7 +1,7 @@
 //! Is the map right? Compared with `/proc`, which the agent's events should have kept it equal to.
 
 use crate::stack::Stack;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use mesoscope_proto::v1::{TopologyDiff, ViewOptions, WatchTopologyRequest};
 use std::collections::HashSet;
 use std::path::Path;
@@ -116,13 +116,16 @@ pub async fn right_within(stack: &mut Stack, limit: Duration) -> Result<(Duratio
     let begun = Instant::now();
     let complete = stack.complete_within(limit).await?;
     loop {
-        match difference(stack).await {
+        let wrong = match difference(stack).await {
             Ok(None) => return Ok((complete, begun.elapsed())),
-            Ok(Some(wrong)) if begun.elapsed() > limit => {
-                bail!("the map is not right after {limit:?}: {wrong}")
-            }
-            Err(error) if begun.elapsed() > limit => return Err(error),
-            _ => tokio::time::sleep(Duration::from_millis(50)).await,
-        }
+            Ok(Some(wrong)) => wrong,
+            Err(error) => format!("{error:#}"),
+        };
+        eprintln!("  {} ms: {wrong}", begun.elapsed().as_millis());
+        ensure!(
+            begun.elapsed() < limit,
+            "the map is not right after {limit:?}: {wrong}"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
