@@ -52,7 +52,7 @@ pub fn emit<T: Copy + 'static>(kind: Kind, record: T) {
     match EVENTS.reserve::<T>(0) {
         Some(mut entry) => {
             entry.write(record);
-            entry.submit(wakeup());
+            submit(entry);
         }
         None => lost(kind),
     }
@@ -71,20 +71,40 @@ pub fn reserve<T: 'static>(kind: Kind) -> Option<RingBufEntry<T>> {
 /// Puts bytes into the ring, or counts the record as lost.
 #[inline(always)]
 pub fn emit_bytes(kind: Kind, bytes: &[u8]) {
-    if EVENTS.output::<[u8]>(bytes, wakeup()).is_err() {
+    let before = EVENTS.query(u64::from(BPF_RB_AVAIL_DATA));
+    let wakeup = wakeup(before, before + room(bytes.len()));
+    if EVENTS.output::<[u8]>(bytes, wakeup).is_err() {
         lost(kind);
     }
 }
 
-/// The default wake-up costs the workload 6 µs an event. The consumer has a timer, and is woken only
-/// when the ring fills faster than that.
+/// Hands a reserved record over.
 #[inline(always)]
-pub fn wakeup() -> u64 {
-    if EVENTS.query(u64::from(BPF_RB_AVAIL_DATA)) >= wake_bytes() {
+pub fn submit<T: 'static>(entry: RingBufEntry<T>) {
+    let after = EVENTS.query(u64::from(BPF_RB_AVAIL_DATA));
+    entry.submit(wakeup(after.wrapping_sub(room(size_of::<T>())), after));
+}
+
+/// The default wake-up costs the workload 6 µs an event. The consumer has a timer, and is woken only
+/// when the ring fills faster than that: by the record that crosses a quarter, a half or three
+/// quarters, and by no other, or a burst would pay for a wake-up with every record until the
+/// consumer has run.
+#[inline(always)]
+fn wakeup(bytes_before: u64, bytes_after: u64) -> u64 {
+    let quarter = wake_bytes();
+    let crosses = |mark: u64| bytes_before < mark && mark <= bytes_after;
+    // Not by division: a panic that the compiler can't rule out is a program that can't load.
+    if crosses(quarter) || crosses(2 * quarter) || crosses(3 * quarter) {
         u64::from(BPF_RB_FORCE_WAKEUP)
     } else {
         u64::from(BPF_RB_NO_WAKEUP)
     }
+}
+
+/// Bytes that a record takes in the ring: itself, its header (`BPF_RINGBUF_HDR_SZ`), rounded up.
+#[inline(always)]
+fn room(record_bytes: usize) -> u64 {
+    (record_bytes as u64 + 8 + 7) & !7
 }
 
 #[inline(always)]

@@ -434,5 +434,5 @@ fn payload(kind: Kind, skb: *mut __sk_buff, sk: *mut bpf_sock, start: u32, len: 
             remote_port: u16::from_be((*sk).dst_port),
         };
     }
-    entry.submit(crate::output::wakeup());
+    crate::output::submit(entry);
 }
