@@ -8,7 +8,7 @@ pub enum Level {
     Normal,
     /// Samplers run less often.
     Reduced,
-    /// Also no process metrics, fewer ended things kept, and a lower cap on events.
+    /// Also no process metrics, fewer ended things kept, a smaller spool, and a lower cap on events.
     Minimal,
 }
 

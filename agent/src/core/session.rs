@@ -231,6 +231,11 @@ impl Session {
         self.spool.is_empty() && !self.snapshot_needed
     }
 
+    /// Changes the bound of the spool.
+    pub fn set_spool_bytes(&mut self, spool_bytes: usize) {
+        self.spool.set_limit(spool_bytes);
+    }
+
     /// Bytes in the spool and its bound.
     #[must_use]
     pub fn spool_fill(&self) -> (usize, usize) {

@@ -35,6 +35,7 @@ pub(super) struct Duties {
     pub(super) governor: Governor,
     pub(super) budget: (f64, u64),
     event_rate_cap: u32,
+    spool_bytes: usize,
     pub(super) stats: CaptureStats,
     cpu: Option<(MonoNs, Duration)>,
     pub(super) cpu_percent: f64,
@@ -66,6 +67,7 @@ impl Duties {
             governor: Governor::new(config.cpu_budget, memory),
             budget: (config.cpu_budget, memory),
             event_rate_cap: config.event_rate_cap,
+            spool_bytes: usize::try_from(config.spool_bytes.as_u64()).unwrap_or(usize::MAX),
             stats: CaptureStats::default(),
             cpu: None,
             cpu_percent: 0.0,
@@ -276,6 +278,10 @@ impl Driver {
         }
         self.duties.cpu = Some((now, cpu));
         self.duties.rss_bytes = resident_bytes();
+        if self.duties.rss_bytes > self.duties.budget.1 / 10 * 8 {
+            memory::give_back();
+            self.duties.rss_bytes = resident_bytes();
+        }
         let Some(level) = self
             .duties
             .governor
@@ -302,6 +308,11 @@ impl Driver {
         {
             tracing::warn!(%error, "the cap on events stays as it was");
         }
+        let spool_bytes = match level {
+            Level::Normal | Level::Reduced => self.duties.spool_bytes,
+            Level::Minimal => self.duties.spool_bytes / 4,
+        };
+        self.parts.session.set_spool_bytes(spool_bytes);
         let all = Limits::default();
         self.parts.state.set_limits(match level {
             Level::Normal | Level::Reduced => all,
@@ -328,7 +339,7 @@ impl Driver {
             memory >> 20,
             match level {
                 Level::Minimal =>
-                    "no process metrics, a lower cap on events, and samplers run less often",
+                    "no process metrics, a lower cap on events, a smaller spool, and samplers run less often",
                 _ => "samplers run less often",
             }
         );

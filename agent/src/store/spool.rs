@@ -59,6 +59,11 @@ impl Spool {
         Ok(())
     }
 
+    /// Changes the bound. What is kept over it stays until the next batch does not fit.
+    pub fn set_limit(&mut self, limit_bytes: usize) {
+        self.limit_bytes = limit_bytes;
+    }
+
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.kept = VecDeque::new();

@@ -34,6 +34,9 @@ const MESSAGE_GET: u16 = 0x0101;
 const EVERY_FAMILY: [u8; 4] = [0; 4];
 /// Some 5,000 events: what a storm brings while we are kept from reading.
 const RECEIVE_BUFFER_BYTES: usize = 2 * 1024 * 1024;
+/// After an event, others gather for this long: a wake-up for each would be a tenth of what the agent
+/// costs, and the buffer holds what a storm brings meanwhile.
+const GATHER: Duration = Duration::from_millis(50);
 /// A storm that overruns us must not make us dump without end.
 const PAUSE_AFTER_LOSS: Duration = Duration::from_secs(2);
 
@@ -218,14 +221,24 @@ impl Watcher {
         let mut buffer = Vec::with_capacity(DATAGRAM_BYTES);
         loop {
             buffer.clear();
-            let received = poll_fn(|context| events.poll_recv(context, &mut buffer));
+            let mut waited = false;
+            let received = poll_fn(|context| {
+                let received = events.poll_recv(context, &mut buffer);
+                waited |= received.is_pending();
+                received
+            });
             let received = tokio::select! {
                 received = received => received,
                 () = until(deadline) => return Ok(Pause::Interval),
                 () = self.sender.closed() => return Err(ReaderGone),
             };
             match received {
-                Ok(()) => self.tell_datagram(&buffer).await?,
+                Ok(()) => {
+                    self.tell_datagram(&buffer).await?;
+                    if waited {
+                        tokio::time::sleep(GATHER).await;
+                    }
+                }
                 // ENOBUFS: events were dropped. Any other error says as little of what is missing.
                 Err(_) => return Ok(Pause::Loss),
             }

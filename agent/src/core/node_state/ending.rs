@@ -9,7 +9,7 @@ use mesoscope_capture::event::TcpEndKind;
 use mesoscope_capture::{MonoNs, Protocol};
 use mesoscope_proto::v1::{ConnectionState, Direction};
 
-use super::connections::{Connection, canonical};
+use super::connection::{Connection, canonical};
 use super::state::NodeState;
 
 // Numbers of include/uapi/asm-generic/errno.h that end a connection for good; others may be passing

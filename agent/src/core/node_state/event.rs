@@ -6,7 +6,8 @@ use mesoscope_proto::v1::ProcessExit;
 use super::ending::TcpEnd;
 use super::flows::UdpBytes;
 use super::listeners::Bound;
-use super::processes::{Arguments, Began};
+use super::process::Arguments;
+use super::processes::Began;
 use super::state::NodeState;
 
 impl NodeState {

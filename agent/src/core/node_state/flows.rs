@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use mesoscope_capture::{MonoNs, Protocol};
 use mesoscope_proto::v1::{ConnectionState, Direction};
 
-use super::connections::{Connection, Ends, canonical};
+use super::connection::{Connection, canonical};
+use super::connections::Ends;
 use super::nat::{Flow, Translation};
 use super::owner::OwnerSource;
 use super::state::NodeState;

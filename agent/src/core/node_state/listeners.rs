@@ -7,7 +7,7 @@ use mesoscope_capture::{MonoNs, ProcessId, Protocol};
 use mesoscope_proto::v1;
 use rustc_hash::FxHashMap;
 
-use super::connections::{canonical, protocol as wire_protocol};
+use super::connection::{canonical, protocol as wire_protocol};
 use super::pending::{self, Slot};
 use super::state::{NodeState, key};
 

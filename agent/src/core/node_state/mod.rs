@@ -8,7 +8,9 @@
 //! |---|---|
 //! | [`state`] | the state as a whole, its bounds, flush and snapshot |
 //! | `event` | which part a kernel event belongs to |
+//! | `process` | one process |
 //! | `processes` | processes by key, with tombstones |
+//! | `connection` | one local end of a connection |
 //! | `connections` | local ends of connections by socket cookie, with tombstones |
 //! | `ending` | what the records of a TCP socket's end make of a connection |
 //! | `listeners` | sockets that wait for others, found by namespace and port |
@@ -19,6 +21,7 @@
 //! | `flows` | UDP flows that no connected socket shows |
 //! | `pending` | what changed since the last flush |
 
+mod connection;
 mod connections;
 mod containers;
 mod ending;
@@ -28,6 +31,7 @@ mod listeners;
 mod nat;
 mod owner;
 mod pending;
+mod process;
 mod processes;
 mod sockets;
 pub mod state;

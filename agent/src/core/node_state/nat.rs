@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use mesoscope_capture::{MonoNs, Protocol};
 use rustc_hash::FxHashMap;
 
-use super::connections::{Ends, canonical};
+use super::connection::canonical;
+use super::connections::Ends;
 use super::state::NodeState;
 
 /// One direction of a flow.

@@ -4,7 +4,7 @@ use mesoscope_capture::{MonoNs, Protocol, Socket};
 use mesoscope_proto::v1::{ConnectionState, Direction};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::connections::{Connection, canonical};
+use super::connection::{Connection, canonical};
 use super::listeners::Bound;
 use super::owner::OwnerSource;
 use super::state::NodeState;

@@ -32,7 +32,8 @@ pub struct Limits {
     pub flows: usize,
     /// Names of remote addresses.
     pub names: usize,
-    /// How long ended things are kept, so that late records find them.
+    /// How long ended things are kept, so that late records find them and a snapshot can tell of
+    /// them to an aggregator that was away for a moment.
     pub tombstone_ns: u64,
 }
 
@@ -40,14 +41,14 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             processes: 32_768,
-            processes_ended: 8_192,
+            processes_ended: 4_096,
             connections: 49_152,
-            connections_ended: 8_192,
+            connections_ended: 4_096,
             listeners: 8_192,
             containers: 4_096,
             flows: 16_384,
             names: 4_096,
-            tombstone_ns: 30_000_000_000,
+            tombstone_ns: 15_000_000_000,
         }
     }
 }
@@ -165,6 +166,8 @@ impl NodeState {
         self.expire_listeners();
         self.expire_flows();
         self.expire_containers();
+        self.shrink_processes();
+        self.shrink_connections();
         self.tell_limits();
     }
 
