@@ -61,7 +61,7 @@ enum Bench {
 #[tokio::main]
 async fn main() -> ExitCode {
     match run(Arguments::parse()).await {
-        Ok(report) if report.met => ExitCode::SUCCESS,
+        Ok(report) if report.holds() => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("mesoscope-bench: {error:#}");
