@@ -21,6 +21,7 @@ pub mod runtimes;
 mod start;
 
 use anyhow::Context;
+use mesoscope_service::http::serve;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -37,18 +38,8 @@ pub async fn run(config: Config, edges: Edges, drain: CancellationToken) -> anyh
     let (asks, asked) = mpsc::channel(8);
     let listener = edges.listen(&config).await?;
     tracing::info!(address = %listener.address(), "listening for /metrics and /health");
-    let server = {
-        let drain = drain.clone();
-        let service = http::router(asks, edges.access.clone());
-        async move {
-            let served = axum::serve(
-                listener,
-                service.into_make_service_with_connect_info::<mesoscope_service::listen::Peer>(),
-            );
-            served.with_graceful_shutdown(drain.cancelled_owned()).await
-        }
-    };
-    let server = tokio::spawn(server);
+    let service = http::router(asks, edges.access.clone());
+    let server = tokio::spawn(serve(listener, service, drain.clone()));
     let mut driver = start::start(&config, &edges)
         .await
         .context("starting to observe")?;
@@ -57,8 +48,5 @@ pub async fn run(config: Config, edges: Edges, drain: CancellationToken) -> anyh
     driver.run(uplink_events, asked, &drain).await;
     dialer.abort();
     drop(driver);
-    server
-        .await
-        .context("the server of /metrics")?
-        .context("the server of /metrics")
+    server.await.context("the server of /metrics")
 }
