@@ -3,7 +3,7 @@
 use crate::stack::Stack;
 use anyhow::{Context, Result, ensure};
 use mesoscope_proto::v1::{TopologyDiff, ViewOptions, WatchTopologyRequest};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -28,13 +28,17 @@ pub async fn view(stack: &Stack, view: &str) -> Result<TopologyDiff> {
     first.context("the stream of the view ended before its first message")
 }
 
-/// Pids of the running processes in the view of processes: "process;HOST;PID;START".
-async fn running(stack: &Stack) -> Result<HashSet<u32>> {
+/// Running processes in the view of processes ("process;HOST;PID;START"), with what they do.
+async fn running(stack: &Stack) -> Result<HashMap<u32, String>> {
     let nodes = view(stack, "processes").await?.nodes;
     Ok(nodes
         .iter()
         .filter(|node| node.kind == "process" && node.state == "running")
-        .filter_map(|node| node.id.split(';').nth(2)?.parse().ok())
+        .filter_map(|node| {
+            let command = node.metadata.iter().find(|field| field.key == "command");
+            let told = command.map_or(&node.label, |field| &field.value);
+            Some((node.id.split(';').nth(2)?.parse().ok()?, told.clone()))
+        })
         .collect())
 }
 
@@ -89,26 +93,47 @@ pub async fn difference(stack: &Stack) -> Result<Option<String>> {
     let after = programs();
     let missing: Vec<u32> = before
         .intersection(&after)
-        .filter(|pid| !shown.contains(pid) && is_settled(**pid))
+        .filter(|pid| !shown.contains_key(pid) && is_settled(**pid))
         .copied()
         .collect();
     let mut stale: Vec<u32> = shown
-        .iter()
-        .filter(|&&pid| !before.contains(&pid) && !alive(pid))
+        .keys()
         .copied()
+        .filter(|&pid| !before.contains(&pid) && !alive(pid))
         .collect();
     if missing.is_empty() && !stale.is_empty() {
         // They may have started and ended within the last batch.
         tokio::time::sleep(Duration::from_millis(300)).await;
         let shown = running(stack).await?;
-        stale.retain(|&pid| shown.contains(&pid) && !alive(pid));
+        stale.retain(|&pid| shown.contains_key(&pid) && !alive(pid));
     }
     if missing.is_empty() && stale.is_empty() {
         return Ok(None);
     }
+    let missing = missing
+        .iter()
+        .map(|pid| format!("{pid} {}", command_line(*pid)));
+    let stale_told = stale
+        .iter()
+        .map(|pid| format!("{pid} {}", shown.get(pid).map_or("", String::as_str)));
     Ok(Some(format!(
-        "not shown: pids {missing:?}; shown but gone: pids {stale:?}"
+        "not shown: {}; shown but gone: {}",
+        few(missing),
+        few(stale_told)
     )))
+}
+
+fn command_line(pid: u32) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/cmdline"))
+        .unwrap_or_default()
+        .replace('\0', " ")
+}
+
+/// The first few, and how many there are.
+fn few(items: impl ExactSizeIterator<Item = String>) -> String {
+    let count = items.len();
+    let first: Vec<String> = items.take(4).collect();
+    format!("{count} [{}]", first.join(", "))
 }
 
 /// Waits until the map is complete and right, and says how long each took.
