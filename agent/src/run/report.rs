@@ -42,8 +42,17 @@ impl Driver {
             capability.provider = instead.to_owned();
         }
         all.extend(parts.fixed.iter().cloned());
-        all.push(parts.docker.0.stats.capability("docker"));
-        all.push(parts.cri.0.stats.capability("cri"));
+        // A node needs one container runtime: where one is there, the other is not missing.
+        let runtimes = [
+            parts.docker.0.stats.capability("docker"),
+            parts.cri.0.stats.capability("cri"),
+        ];
+        let one_is_there = runtimes.iter().any(|runtime| runtime.available);
+        all.extend(
+            runtimes
+                .into_iter()
+                .filter(|runtime| runtime.available || !one_is_there),
+        );
         all
     }
 
