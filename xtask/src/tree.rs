@@ -52,7 +52,9 @@ pub fn cargo() -> Command {
 /// This program again, so that its own work runs as a step with a log like any other.
 pub fn xtask(arguments: &[&str]) -> Result<Command> {
     let program = std::env::current_exe().context("finding xtask's own program file")?;
-    let mut xtask = Command::new(program);
+    // A build of the whole workspace may have put a new xtask in the place of the running one.
+    let program = program.to_string_lossy();
+    let mut xtask = Command::new(program.trim_end_matches(" (deleted)"));
     xtask.current_dir(root()).args(arguments);
     Ok(xtask)
 }

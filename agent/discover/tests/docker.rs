@@ -187,7 +187,13 @@ fn assert_the_kernel_agrees(container: &TestContainer, told: &Container) {
 async fn a_container_killed_for_want_of_memory() {
     let mut watch = watch(DockerConfig::default());
     until_listed(&mut watch).await;
-    let hungry = ["/bin/dd", "if=/dev/zero", "of=/dev/null", "bs=64M"];
+    // The shell outlives the one that is killed: an engine that hears of a container's end before it
+    // hears of the kill forgets to say so.
+    let hungry = [
+        "/bin/sh",
+        "-c",
+        "/bin/dd if=/dev/zero of=/dev/null bs=64M; code=$?; sleep 1; exit $code",
+    ];
     let options = ["--memory", "16m", "--memory-swap", "16m"];
     let container = TestContainer::run(&options, &hungry);
     let exited = next_state(&mut watch, &container.id, is(ContainerState::Exited)).await;
