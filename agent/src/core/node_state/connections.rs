@@ -94,9 +94,19 @@ impl Connections {
         Some(connection.message(key))
     }
 
-    pub(super) fn snapshot(&self, since: MonoNs, emit: &mut dyn FnMut(v1::Connection)) {
+    /// An ended connection is told with its process or not at all: who does not know the process
+    /// could not tell that it has ended too.
+    pub(super) fn snapshot(
+        &self,
+        since: MonoNs,
+        is_told: &dyn Fn(&ProcessId) -> bool,
+        emit: &mut dyn FnMut(v1::Connection),
+    ) {
         for (key, connection) in &self.by_key {
-            if !connection.silent && connection.ended.is_none_or(|ended| ended >= since) {
+            let has_place = connection.ended.is_none_or(|ended| {
+                ended >= since && connection.process.as_ref().is_none_or(is_told)
+            });
+            if !connection.silent && has_place {
                 emit(connection.message(*key));
             }
         }

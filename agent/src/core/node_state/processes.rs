@@ -54,10 +54,16 @@ impl Processes {
 
     pub(super) fn snapshot(&self, since: MonoNs, emit: &mut dyn FnMut(v1::Process)) {
         for (id, process) in &self.by_id {
-            if process.exit.is_none() || process.ended >= since {
+            if self.is_told(id, since) {
                 emit(process.message(*id));
             }
         }
+    }
+
+    /// Whether a snapshot since then tells of a process.
+    pub(super) fn is_told(&self, id: &ProcessId, since: MonoNs) -> bool {
+        let process = self.by_id.get(id);
+        process.is_some_and(|process| process.exit.is_none() || process.ended >= since)
     }
 }
 

@@ -328,8 +328,10 @@ impl NodeState {
             .snapshot(since, &mut |message| emit(Kind::Process(message)));
         self.listeners
             .snapshot(&mut |message| emit(Kind::Listener(message)));
-        self.connections
-            .snapshot(since, &mut |message| emit(Kind::Connection(message)));
+        let is_told = |id: &ProcessId| self.processes.is_told(id, since);
+        self.connections.snapshot(since, &is_told, &mut |message| {
+            emit(Kind::Connection(message));
+        });
         self.names
             .values()
             .cloned()

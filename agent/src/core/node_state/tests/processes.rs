@@ -1,5 +1,8 @@
 //! Processes: merging, inheritance, re-use of pids, what a read of `/proc` adds.
 
+use mesoscope_capture::Protocol::Tcp;
+use mesoscope_capture::event::TcpEndKind::Destroyed;
+use mesoscope_proto::v1::change::Change as Kind;
 use mesoscope_proto::v1::{self, ProcessCause};
 
 use super::world::*;
@@ -186,6 +189,38 @@ fn tombstones_are_bounded_in_time_and_number_and_lose_no_message() {
     assert_eq!(told(&mut state).processes.len(), 100);
     state.tick(40 * SECOND);
     assert_eq!(state.sizes().processes, 0);
+}
+
+#[test]
+fn a_snapshot_tells_of_no_ended_connection_whose_process_it_leaves_out() {
+    let mut state = state();
+    let mut limits = state.limits().clone();
+    limits.processes_ended = 1;
+    state.set_limits(limits);
+    for pid in 10..13 {
+        let ends = (format!("10.0.0.1:{}", 40_000 + pid), "10.0.0.2:80");
+        state.event(exec(SECOND, id(1), id(pid), &["wget"]));
+        state.event(connect(SECOND, pid.into(), id(pid), Tcp, ends.1));
+        state.event(tcp_end(
+            SECOND,
+            pid.into(),
+            Destroyed,
+            (&ends.0, ends.1),
+            (1, 1),
+            0,
+        ));
+        state.event(exit(SECOND, id(pid), 0));
+    }
+    told(&mut state);
+    state.tick(SECOND);
+    let (mut processes, mut owners) = (Vec::new(), Vec::new());
+    state.snapshot(0, &mut |change| match change {
+        Kind::Process(process) => processes.push(process.key),
+        Kind::Connection(connection) => owners.push(connection.process),
+        _ => {}
+    });
+    assert_eq!(owners.len(), 1);
+    assert!(owners.iter().all(|owner| processes.contains(owner)));
 }
 
 #[test]
