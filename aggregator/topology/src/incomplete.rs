@@ -134,7 +134,7 @@ impl Topology {
                 "{count}{what}events of {host} were lost since {since}: the kernel made them faster than the agent could read; the next snapshot closes the gap."
             ),
             GapKind::Throttled => format!(
-                "{count}{what}events of {} on {host} are withheld since {since}: it makes more than the cap allows (--event-rate-cap); other containers are not affected.",
+                "{count}{what}events of {} on {host} are withheld since {since}: they are more than the cap allows (--event-rate-cap). The work itself is not held back, and others are seen as before.",
                 self.throttled(agent, gap)
             ),
             GapKind::Spool => format!(
@@ -173,7 +173,8 @@ impl Topology {
                     gap.container_id.get(..12).unwrap_or(&gap.container_id)
                 )
             }
-            None if !gap.detail.is_empty() => gap.detail.clone(),
+            // The inode of the hierarchy's root: what runs outside of any cgroup of its own.
+            None if gap.cgroup_id == 1 => "processes outside any container".into(),
             None => format!("cgroup {}", gap.cgroup_id),
         }
     }
