@@ -56,7 +56,7 @@ pub fn probe(config: &Config) -> Vec<Capability> {
         Err(error) => edges::missing("containers", &error.to_string()),
     });
     all.push(conntrack::capability(
-        &edges::conntrack_config(),
+        &edges::conntrack_config(config),
         &config.proc_root,
     ));
     all.extend(runtimes(config));

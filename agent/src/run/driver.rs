@@ -320,7 +320,9 @@ impl Driver {
         match event {
             ConntrackEvent::Flow(flow) => {
                 // The connect() that made a flow is in the ring before conntrack tells.
-                self.drain_ring();
+                if flow.protocol == mesoscope_capture::Protocol::Udp {
+                    self.drain_ring();
+                }
                 if let Some(dump) = &mut self.dump {
                     let original = flow.original;
                     dump.insert((flow.protocol, original.source, original.destination));

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use mesoscope_capture::{CaptureConfig, Tier2};
@@ -169,11 +170,16 @@ pub fn cri_config(config: &Config) -> CriConfig {
     }
 }
 
-/// How connection tracking is watched.
+/// How connection tracking is watched. A dump of the whole table tells the bytes of live UDP flows,
+/// where the kernel counts them; elsewhere it only makes good what was missed.
 #[must_use]
-pub fn conntrack_config() -> ConntrackConfig {
+pub fn conntrack_config(config: &Config) -> ConntrackConfig {
+    let counted =
+        std::fs::read_to_string(config.proc_root.join("sys/net/netfilter/nf_conntrack_acct"));
+    let counted = counted.is_ok_and(|value| value.trim() == "1");
     ConntrackConfig {
         channel_capacity: 1_024,
+        dump_interval: Some(Duration::from_secs(if counted { 30 } else { 300 })),
         ..ConntrackConfig::default()
     }
 }

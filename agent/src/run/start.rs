@@ -110,7 +110,7 @@ pub(super) async fn start(config: &Config, edges: &Edges) -> anyhow::Result<Driv
         cache_entries_max: 4_096,
         ..NamesConfig::default()
     };
-    let conntrack = conntrack::watch(&edges::conntrack_config());
+    let conntrack = conntrack::watch(&edges::conntrack_config(config));
     let parts = Parts {
         session: Session::new(identity, spool_bytes),
         capture,
@@ -136,7 +136,7 @@ pub(super) async fn start(config: &Config, edges: &Edges) -> anyhow::Result<Driv
         fixed: vec![
             cgroup_capability
                 .unwrap_or_else(|| edges::missing("containers", "no cgroup hierarchy is mounted")),
-            conntrack::capability(&edges::conntrack_config(), &config.proc_root),
+            conntrack::capability(&edges::conntrack_config(config), &config.proc_root),
         ],
         lost,
     };

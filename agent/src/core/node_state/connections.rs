@@ -18,6 +18,9 @@ use crate::core::ports;
 /// Highest bit: a number of the agent's, not a socket cookie.
 pub(super) const OWN_NUMBER: u64 = 1 << 63;
 
+/// Ended connections over the bound before the next tick.
+const STORM: usize = 1_024;
+
 /// Where a connection's ends are: found again when conntrack tells of the flow.
 pub(super) type Ends = (Protocol, SocketAddr, SocketAddr);
 
@@ -232,6 +235,10 @@ impl NodeState {
             self.connections.ended.push_back((time, key));
         }
         self.mark_connection(key);
+        // In a storm a second is too long to wait for the next tick.
+        if self.connections.ended.len() > self.limits.connections_ended + STORM {
+            self.expire_connections();
+        }
     }
 
     /// Takes an inferred end back: the socket is there after all.

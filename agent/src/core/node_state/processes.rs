@@ -16,6 +16,9 @@ const DETAILS_AFTER_NS: u64 = 1_000_000_000;
 /// Processes that wait for a look into `/proc` at most; the oldest go without one.
 pub const DETAILS_WAITING_MAX: usize = 16_384;
 
+/// Ended processes over the bound before the next tick.
+const STORM: usize = 1_024;
+
 #[derive(Default)]
 pub(super) struct Processes {
     by_id: FxHashMap<ProcessId, Process>,
@@ -187,6 +190,10 @@ impl NodeState {
             self.processes.ended.push_back((time, id));
         }
         self.mark_process(id);
+        // In a storm a second is too long to wait for the next tick.
+        if self.processes.ended.len() > self.limits.processes_ended + STORM {
+            self.expire_processes();
+        }
     }
 
     /// Takes over all processes that a read of `/proc` found, which began at `started` and ended
