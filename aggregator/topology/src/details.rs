@@ -103,7 +103,7 @@ impl Topology {
             .processes
             .values()
             .map(|key| &self.processes[*key])
-            .filter(|process| process.container == container && !process.has_ended())
+            .filter(|process| process.container == container && !self.is_over(process))
             .filter(|process| !process.record.kernel_thread)
             .collect();
         inside.sort_by_key(|process| (process.start, process.pid));

@@ -219,6 +219,14 @@ impl Topology {
         }
     }
 
+    /// Whether the process has ended, as far as can be told: one of which only sockets are known (its
+    /// end was told before them, and forgotten) is over with the last of these.
+    pub(crate) fn is_over(&self, process: &Process) -> bool {
+        let open = |end: &EndKey| self.ends.get(*end).is_some_and(|end| end.facts.is_open());
+        process.has_ended()
+            || (!process.known && process.listeners.is_empty() && !process.ends.iter().any(open))
+    }
+
     pub(crate) fn touch_process(&mut self, process: ProcessKey) {
         if let Some(node) = self.processes.get(process).map(|process| process.node) {
             self.graph_mut(ViewKind::Processes).touch_node(node);

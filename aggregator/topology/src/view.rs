@@ -378,7 +378,7 @@ impl View {
                     return false;
                 };
                 let allowed = (self.options.kernel_threads || !process.record.kernel_thread)
-                    && (self.options.ended || !process.has_ended());
+                    && (self.options.ended || !topology.is_over(process));
                 (process.agent, allowed)
             }
             Subject::Container(container) => {

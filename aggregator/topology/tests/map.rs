@@ -413,3 +413,19 @@ fn a_connect_that_failed_without_a_local_end_is_drawn() {
     let edge = seen.edges.values().next().expect("one");
     assert_eq!((edge.failures_total, edge.connections_open), (3, 0));
 }
+
+#[test]
+fn a_process_of_which_only_sockets_are_known_is_over_with_the_last_of_them() {
+    let mut world = World::new();
+    let agent = world.agent("a", "10.0.0.1");
+    let socket = end(1, 10, Outbound, "10.0.0.1:5000", "10.0.0.9:80");
+    let state = |world: &World| {
+        let seen = world.see(ViewKind::Processes);
+        let process = seen.nodes.values().find(|node| node.kind == "process");
+        process.map(|node| node.state.clone())
+    };
+    world.apply(agent, connection(socket.clone()));
+    assert_eq!(state(&world).as_deref(), Some("running"));
+    world.apply(agent, connection(closed(socket, 1, 1)));
+    assert_eq!(state(&world).as_deref(), Some("exited"));
+}

@@ -196,6 +196,8 @@ impl Topology {
             end.process_slot =
                 u32::try_from(list.len() - 1).expect("ends are bounded far below 2^32");
         }
+        self.touch_nameless(before);
+        self.touch_nameless(owner);
         if before != owner {
             self.drop_nameless(before);
         }
@@ -217,6 +219,9 @@ impl Topology {
 
     /// The end has closed: it waits for a late other end, then goes.
     pub(crate) fn close_end(&mut self, key: EndKey, now_ms: u64) {
+        if let Some(owner) = self.ends.get(key).map(|end| end.owner) {
+            self.touch_nameless(owner);
+        }
         let until = now_ms.saturating_add(self.limits.ended_keep_ms);
         self.closed_ends.push_back((until, key));
         while self.closed_ends.len() > self.limits.closed_connections {
@@ -244,6 +249,7 @@ impl Topology {
         self.unindex(key);
         let owner = self.ends[key].owner;
         self.leave_process(key);
+        self.touch_nameless(owner);
         self.places.set_attributed(agent, place.0, place.1, key);
         if let Some(agent) = self.agents.get_mut(agent) {
             agent.ends.remove(&cookie);
@@ -259,6 +265,15 @@ impl Topology {
             } else {
                 self.redraw(&[peer], now_ms);
             }
+        }
+    }
+
+    /// Whether a process of which only sockets are known is over follows from these.
+    fn touch_nameless(&mut self, owner: Owner) {
+        if let Owner::Known(process) = owner
+            && self.processes.get(process).is_some_and(|it| !it.known)
+        {
+            self.touch_process(process);
         }
     }
 
@@ -338,6 +353,7 @@ impl Topology {
         self.places.listen(agent, protocol, local.port(), key);
         if let Owner::Known(process) = owner {
             self.processes[process].listeners.push(key);
+            self.touch_process(process);
         }
         for end in self.ends_concerned_by(key) {
             self.redraw(&[end], now_ms);
@@ -360,6 +376,7 @@ impl Topology {
         if let Some(process) = owner.and_then(|key| self.processes.get_mut(key)) {
             process.listeners.retain(|known| *known != key);
         }
+        self.touch_nameless(listener.owner);
         if let Some(agent) = self.agents.get_mut(listener.agent) {
             agent.listeners.remove(&listener.cookie);
         }

@@ -27,7 +27,7 @@ impl Topology {
             kind: "process".into(),
             label: process.label(),
             label_minor: format!("{} ({})", agent.hostname, process.pid),
-            state: if process.has_ended() {
+            state: if self.is_over(process) {
                 "exited"
             } else {
                 "running"
