@@ -14,7 +14,7 @@ use mesoscope_proto::v1::{
     Configure, Connection, ConnectionState, Direction, Process, ProcessCause, Protocol,
 };
 
-fn processes(heard: &Heard) -> impl Iterator<Item = &Process> {
+pub fn processes(heard: &Heard) -> impl Iterator<Item = &Process> {
     heard
         .changes
         .iter()
@@ -34,12 +34,12 @@ fn connections(heard: &Heard) -> impl DoubleEndedIterator<Item = &Connection> {
         })
 }
 
-fn pid(process: &Process) -> u32 {
+pub fn pid(process: &Process) -> u32 {
     process.key.expect("has one").pid
 }
 
 /// Whether the agent has kernel programs here.
-fn has_events(aggregator: &Aggregator) -> bool {
+pub fn has_events(aggregator: &Aggregator) -> bool {
     let has = aggregator.look(|heard| {
         let capabilities = heard.hellos.iter().flat_map(|hello| &hello.capabilities);
         capabilities
@@ -52,7 +52,7 @@ fn has_events(aggregator: &Aggregator) -> bool {
     has
 }
 
-async fn greeted(aggregator: &Aggregator) {
+pub async fn greeted(aggregator: &Aggregator) {
     aggregator
         .wait("itself", |heard| (heard.snapshots > 0).then_some(()))
         .await;
