@@ -204,19 +204,20 @@ impl Session {
         self.snapshot_needed = false;
     }
 
-    /// The next message to send, while connected and greeted.
+    /// The next message to send. While a snapshot is needed there is none: what the spool holds would
+    /// take the aggregator back to an earlier state.
     pub fn next_to_send(&mut self) -> Option<Bytes> {
-        if self.link == Link::Live {
-            self.spool.next_unsent()
-        } else {
-            None
-        }
+        self.may_send().then(|| self.spool.next_unsent()).flatten()
     }
 
     /// Whether a message waits to be sent.
     #[must_use]
     pub fn has_unsent(&self) -> bool {
-        self.link == Link::Live && self.spool.has_unsent()
+        self.may_send() && self.spool.has_unsent()
+    }
+
+    fn may_send(&self) -> bool {
+        self.link == Link::Live && !self.snapshot_needed
     }
 
     /// Whether the aggregator is there and has greeted us.
