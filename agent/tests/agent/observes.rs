@@ -46,6 +46,12 @@ pub fn has_events(aggregator: &Aggregator) -> bool {
             .into_iter()
             .any(|capability| capability.name == "process-events" && capability.available)
     });
+    let could_have = rustix::process::geteuid().is_root()
+        && std::path::Path::new("/sys/kernel/btf/vmlinux").exists();
+    assert!(
+        has || !could_have,
+        "root, on a kernel with BTF: kernel programs must load here"
+    );
     if !has {
         eprintln!("no kernel programs here: what depends on them is not tested");
     }
