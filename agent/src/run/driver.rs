@@ -4,12 +4,12 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use mesoscope_capture::{Capture, Clock, MonoNs, Socket, Tier2, memory};
+use mesoscope_capture::{Capture, Clock, MonoNs, Socket};
 use mesoscope_discover::conntrack::{ConntrackEvent, ConntrackWatch, NatFlow};
 use mesoscope_discover::names::Names;
 use mesoscope_discover::paths::Paths;
 use mesoscope_discover::runtime::{RuntimeEvent, Watch};
-use mesoscope_proto::v1::{self, AgentMessage, Configure, agent_message};
+use mesoscope_proto::v1::{self, AgentMessage, agent_message};
 use prost::Message;
 use prost::bytes::Bytes;
 use rustc_hash::FxHashSet;
@@ -23,9 +23,10 @@ use super::duties::Duties;
 use super::edges;
 use super::reader::Reader;
 use super::runtimes::RuntimeSource;
+use super::tier2::Tier2Switch;
 use crate::api::metrics::Figures;
 use crate::api::uplink::UplinkEvent;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::core::loss::Losses;
 use crate::core::node_state::{Flow, FlowEnds, NodeState, SocketsFound};
 use crate::core::session::Session;
@@ -108,9 +109,9 @@ pub(super) struct Driver {
     pub(super) losses: Losses,
     pub(super) clock: Clock,
     pub(super) duties: Duties,
-    pub(super) tier2: bool,
+    pub(super) tier2: Tier2Switch,
     batch_interval: Duration,
-    unified_root: PathBuf,
+    pub(super) unified_root: PathBuf,
     outbound: Option<mpsc::Sender<Bytes>>,
     dump: Option<FxHashSet<Ends>>,
 }
@@ -143,7 +144,7 @@ impl Driver {
             losses,
             clock,
             duties: Duties::new(config, parts.rungs),
-            tier2: config.tier2 == config::Tier2::Node,
+            tier2: Tier2Switch::new(parts.capture.as_ref()),
             batch_interval: config.batch_interval.into(),
             unified_root: edges::unified_root(config),
             outbound: None,
@@ -270,7 +271,7 @@ impl Driver {
             UplinkEvent::Received(message) => {
                 let was_live = self.parts.session.is_live();
                 if let Some(configure) = self.parts.session.received(*message) {
-                    self.configure(&configure);
+                    self.configure(configure);
                 }
                 if !was_live && self.parts.session.is_live() {
                     tracing::info!("the aggregator is there");
@@ -288,31 +289,6 @@ impl Driver {
     fn hello(&mut self) -> v1::Hello {
         let capabilities = self.capabilities();
         self.parts.session.connected(capabilities)
-    }
-
-    fn configure(&mut self, configure: &Configure) {
-        let Parts { capture, state, .. } = &mut self.parts;
-        let Some(capture) = capture else { return };
-        let wanted = if configure.tier2 {
-            Tier2::Node
-        } else {
-            let paths = configure.tier2_containers.iter().filter_map(|id| {
-                let path = state.container_cgroup_path(id)?;
-                Some(self.unified_root.join(path.trim_start_matches('/')))
-            });
-            match paths.collect::<Vec<_>>() {
-                none if none.is_empty() => Tier2::Off,
-                some => Tier2::Cgroups(some),
-            }
-        };
-        tracing::info!(?wanted, "the aggregator asks for tier 2");
-        let on = wanted != Tier2::Off;
-        match capture.set_tier2(wanted) {
-            Ok(()) => self.tier2 = on,
-            Err(error) => tracing::warn!(%error, "tier 2 stays as it was"),
-        }
-        memory::give_back();
-        self.tell_status();
     }
 
     fn conntrack(&mut self, event: ConntrackEvent) {

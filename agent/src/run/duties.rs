@@ -89,6 +89,7 @@ impl Driver {
             self.duties.second = now;
             self.parts.state.tick(now);
             self.count_losses(now);
+            self.follow_tier2();
         }
         self.resolve_names();
         let details = self.parts.state.details_due(DETAILS_AT_ONCE);

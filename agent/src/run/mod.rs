@@ -9,6 +9,7 @@
 //! | `start` | attach, then snapshot, then replay |
 //! | `driver` | the loop: who is heard, and when |
 //! | `duties` | what the driver does again and again |
+//! | `tier2` | tier 2 as the aggregator asks for it |
 //! | `report` | what the driver tells of itself |
 
 pub mod cgroups;
@@ -19,6 +20,7 @@ pub mod reader;
 mod report;
 pub mod runtimes;
 mod start;
+mod tier2;
 
 use anyhow::Context;
 use mesoscope_service::http::serve;

@@ -94,7 +94,8 @@ impl Driver {
             capabilities: self.capabilities(),
             events_total: sum(&stats.received),
             events_lost_total: sum(&stats.lost),
-            tier2: self.tier2,
+            tier2: self.tier2.is_on(),
+            tier2_containers: self.tier2.containers().to_vec(),
         };
         self.parts.state.set_status(status);
     }
@@ -148,7 +149,7 @@ impl Driver {
             cgroups,
             cgroups_limit,
             sockets_interval_seconds: self.duties.sockets.interval(level).as_secs_f64(),
-            tier2: self.tier2,
+            tier2: self.tier2.is_on(),
             sources,
         }
     }

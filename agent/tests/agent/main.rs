@@ -4,3 +4,4 @@ mod losses;
 mod observes;
 mod secured;
 mod support;
+mod tier2;

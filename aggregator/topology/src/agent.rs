@@ -191,6 +191,7 @@ impl Agent {
             connections: count(self.ends.len()),
             complete: self.is_complete(),
             availability: self.availability(now_ms),
+            settings: None,
         }
     }
 }
