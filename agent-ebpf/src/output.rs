@@ -28,6 +28,12 @@ static RATES: Array<[Rate; RATE_WAYS as usize]> = Array::with_max_entries(RATE_S
 #[map]
 static WITHHELD: HashMap<u64, WithheldCount> = HashMap::with_max_entries(WITHHELD_ENTRIES, 0);
 
+/// What may change while the programs run.
+#[inline(always)]
+pub fn settings() -> Option<&'static Settings> {
+    SETTINGS.get(0)
+}
+
 /// Begins a record: the time, or nothing if the cgroup has used up its events.
 #[inline(always)]
 pub fn begin(kind: Kind, tgid: u32, cgroup: u64) -> Option<Header> {
@@ -137,7 +143,7 @@ pub fn bounded(mut value: u64, mask: u64) -> u64 {
 /// two CPUs may let a few more through. What is withheld is counted exactly.
 #[inline(always)]
 fn admit(cgroup: u64, now: u64) -> bool {
-    let Some(settings) = SETTINGS.get(0) else {
+    let Some(settings) = settings() else {
         return true;
     };
     let cap = settings.cap_per_window;

@@ -204,6 +204,9 @@ record! {
     pub struct Settings {
         /// Events of one cgroup in one window; 0 for no cap.
         pub cap_per_window: u64,
+        /// Not 0 for a while after the hooks of tier 2 were attached: connections from before then are
+        /// looked at too.
+        pub adopting: u64,
     }
 
     /// One slot of the map `RATES`: the events of one cgroup in the current window.

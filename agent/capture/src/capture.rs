@@ -4,9 +4,8 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use aya::{
     Ebpf,
-    maps::{Array, HashMap, MapData, RingBuf},
+    maps::{HashMap, MapData, RingBuf},
 };
-use mesoscope_events::settings::WINDOW_SHIFT;
 
 use crate::{
     Capability, CaptureConfig, CaptureError, CaptureStats, Event, EventKind, Rung, Socket, Tier2,
@@ -17,6 +16,7 @@ use crate::{
     mounts::Hierarchies,
     packets::Packets,
     programs::{self, Outcomes},
+    settings::LiveSettings,
     snapshot,
     starts::Starts,
     stats::{self, Counters},
@@ -39,6 +39,7 @@ struct Attached {
     ring: RingBuf<MapData>,
     outcomes: Outcomes,
     packets: Packets,
+    settings: LiveSettings,
     /// The root of the v2 hierarchy, or why there is none.
     root: Result<OwnedFd, String>,
     /// Keeps the kernel's statistics of programs on.
@@ -91,6 +92,9 @@ impl Capture {
         let Some(attached) = &mut self.attached else {
             return 0;
         };
+        if let Err(error) = attached.settings.tick(&mut attached.ebpf) {
+            tracing::debug!(%error, "settings of the kernel programs");
+        }
         let mut events = 0;
         let mut bytes = 0u64;
         while bytes < u64::from(self.ring_bytes) {
@@ -188,7 +192,8 @@ impl Capture {
         self.capabilities
             .retain(|capability| !capability.is_tier2());
         self.capabilities.extend(attached.packets.capabilities());
-        outcome
+        outcome?;
+        attached.settings.adopt(&mut attached.ebpf)
     }
 
     /// Changes the per-cgroup cap on events per second; 0 for no cap.
@@ -197,7 +202,9 @@ impl Capture {
     /// When the kernel refuses the update of the map.
     pub fn set_event_rate_cap(&mut self, events_per_second: u32) -> Result<(), CaptureError> {
         match &mut self.attached {
-            Some(attached) => set_cap(&mut attached.ebpf, events_per_second),
+            Some(attached) => attached
+                .settings
+                .set_cap(&mut attached.ebpf, events_per_second),
             None => Ok(()),
         }
     }
@@ -215,7 +222,8 @@ impl Attached {
         let mut prepared = programs::prepare(config, &hierarchies)?;
         let ebpf = &mut prepared.ebpf;
         // Everything that programs may touch is in place before the first one is attached.
-        set_cap(ebpf, config.events_per_second_per_cgroup)?;
+        let mut settings = LiveSettings::default();
+        settings.set_cap(ebpf, config.events_per_second_per_cgroup)?;
         make_overflow_entry(ebpf)?;
         let ring = ebpf
             .take_map("EVENTS")
@@ -237,28 +245,19 @@ impl Attached {
         let mut ebpf = prepared.ebpf;
         let mut packets = Packets::default();
         // Its failure is a capability that is missing.
-        let _ = packets.set(&mut ebpf, &root, &config.tier2);
+        if packets.set(&mut ebpf, &root, &config.tier2).is_ok() {
+            settings.adopt(&mut ebpf)?;
+        }
         Ok(Self {
             ebpf,
             ring,
             outcomes,
             packets,
+            settings,
             root,
             _statistics: statistics,
         })
     }
-}
-
-/// Sets the cap, given per second, as the programs want it: per window.
-fn set_cap(ebpf: &mut Ebpf, events_per_second: u32) -> Result<(), CaptureError> {
-    let doing = "setting the event-rate cap";
-    let per_window = (u64::from(events_per_second) << WINDOW_SHIFT).div_ceil(1_000_000_000);
-    let map = ebpf
-        .map_mut("SETTINGS")
-        .ok_or_else(|| kernel(doing, "the object has no map SETTINGS"))?;
-    let mut map = Array::<_, u64>::try_from(map).map_err(|error| kernel(doing, chain(&error)))?;
-    map.set(0, per_window, 0)
-        .map_err(|error| kernel(doing, chain(&error)))
 }
 
 /// The entry under which events of further cgroups are counted once the map is full.

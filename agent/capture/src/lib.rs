@@ -23,6 +23,7 @@ mod packets;
 pub mod payload;
 mod privileges;
 mod programs;
+mod settings;
 mod snapshot;
 mod starts;
 mod stats;

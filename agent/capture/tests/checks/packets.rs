@@ -18,6 +18,10 @@ pub const CHECKS: &[Check] = &[
         "http_grpc_and_tls_are_recognised_by_their_first_payload",
         recognition,
     ),
+    (
+        "a_connection_from_before_is_recognised_by_its_next_request",
+        adoption,
+    ),
     ("dns_answers_name_addresses", dns),
     (
         "tier_2_is_off_until_it_is_turned_on_and_off_again",
@@ -183,6 +187,41 @@ pub fn client_hello(name: &str) -> Vec<u8> {
     record.extend(short(handshake.len()));
     record.extend(handshake);
     record
+}
+
+/// A connection that has exchanged more than what is looked at of a new one.
+fn adoption() -> Outcome {
+    let listener = TcpListener::bind("127.0.0.1:0").map_err(because("listening"))?;
+    let mut client = TcpStream::connect(listener.local_addr().map_err(because("address"))?)
+        .map_err(because("connecting"))?;
+    let (mut server, _) = listener.accept().map_err(because("accepting"))?;
+    let mut exchange = |bytes: &[u8]| {
+        let mut buffer = vec![0; bytes.len()];
+        client.write_all(bytes).map_err(because("sending"))?;
+        server
+            .read_exact(&mut buffer)
+            .map_err(because("receiving"))?;
+        server.write_all(bytes).map_err(because("answering"))?;
+        client.read_exact(&mut buffer).map_err(because("receiving"))
+    };
+    for _ in 0..20 {
+        exchange(&[7; 64])?;
+    }
+    let mut session = tier2()?;
+    exchange(b"GET / HTTP/1.1\r\nHost: old.test\r\n\r\n")?;
+    for cookie in [socket_cookie(&client), socket_cookie(&server)] {
+        let wanted = cookie.map_err(because("cookie"))?;
+        let name = session.wait("http", |event| match event {
+            EventKind::Application {
+                cookie,
+                application: "http",
+                server_name,
+            } if *cookie == wanted => Some(server_name.clone()),
+            _ => None,
+        })?;
+        ensure!(name == "old.test", "name is {name:?}");
+    }
+    Ok(())
 }
 
 fn recognition() -> Outcome {
