@@ -344,6 +344,10 @@ impl NodeState {
     pub(super) fn recognised(&mut self, cookie: u64, application: &'static str, server_name: &str) {
         let key = self.connections.key_of(cookie);
         if let Some(connection) = self.connections.by_key.get_mut(&key) {
+            let is_named = server_name.is_empty() || *connection.server_name == *server_name;
+            if connection.application_seen && connection.application == application && is_named {
+                return;
+            }
             // A stream that carries TLS or HTTP/2 is recognised again as what is inside.
             connection.application = application;
             connection.application_seen = true;
