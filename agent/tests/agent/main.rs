@@ -1,7 +1,9 @@
 //! The real agent's binary against an aggregator's end of the uplink.
 
+mod engine;
 mod losses;
 mod observes;
+mod ooms;
 mod secured;
 mod support;
 mod tier2;

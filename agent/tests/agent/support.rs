@@ -175,8 +175,13 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Starts it against an aggregator at `url`.
+    /// Starts it against an aggregator at `url`, without a container runtime unless `extra` names one.
     pub fn start(url: &str, extra: &[&str]) -> Self {
+        let runtime: &[&str] = if extra.contains(&"--docker-socket") {
+            &[]
+        } else {
+            &["--docker-socket", "/nonexistent/docker.sock"]
+        };
         let child = Command::new(binary())
             .args([
                 "--aggregator",
@@ -186,14 +191,8 @@ impl Agent {
                 "--agent-id",
                 "test-agent",
             ])
-            .args([
-                "--docker-socket",
-                "/nonexistent/docker.sock",
-                "--reverse-lookups",
-                "false",
-                "--log",
-                "warn",
-            ])
+            .args(["--reverse-lookups", "false", "--log", "warn"])
+            .args(runtime)
             .args(extra)
             .stdin(Stdio::null())
             .spawn()

@@ -10,7 +10,7 @@ use crate::{
     entities::{Container, Process},
     graph::Subject,
     keys::{AgentKey, ContainerKey, EndKey, NodeKey},
-    render::{Fields, protocol_name},
+    render::{Fields, oom_kills, protocol_name},
 };
 
 /// Connections in one answer.
@@ -50,7 +50,7 @@ impl Topology {
         Some(details)
     }
 
-    fn find_node(&self, view: ViewKind, id: &str) -> Option<NodeKey> {
+    pub(crate) fn find_node(&self, view: ViewKind, id: &str) -> Option<NodeKey> {
         let (kind, rest) = id.split_once(';')?;
         let graph = self.graph(view);
         let key = match (view, kind) {
@@ -345,6 +345,7 @@ fn container_sections(container: &Container, environment: bool) -> Vec<v1::Secti
     fields.time("started", "Started", record.started_unix_ns);
     fields.time("finished", "Finished", record.finished_unix_ns);
     fields.number("restarts", "Restarts", record.restarts.into());
+    oom_kills(record, &mut fields);
     if container.has_ended() {
         fields.add(
             "exit_code",

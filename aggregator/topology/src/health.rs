@@ -109,12 +109,18 @@ pub(crate) fn of_container(container: &Container, agent: &Agent) -> Health {
             return Health::critical(format!("restarting after exit code {code}"));
         }
         ContainerState::Restarting => return Health::warning("restarting"),
-        ContainerState::Exited | ContainerState::Removed if record.oom_killed => {
+        // Some runtimes say so of every kill in it, also where it went on and ended well.
+        ContainerState::Exited | ContainerState::Removed if record.oom_killed && code != 0 => {
             return Health::critical("killed by the kernel for want of memory");
         }
         // 143: it obeyed SIGTERM, the ordinary way to stop.
         ContainerState::Exited if code != 0 && code != 143 => {
-            return Health::warning(format!("exited with code {code}"));
+            let mut reason = format!("exited with code {code}");
+            if record.oom_kills > 0 {
+                reason.push_str(" after ");
+                reason.push_str(&oom_kills(record.oom_kills));
+            }
+            return Health::warning(reason);
         }
         _ => {}
     }
@@ -131,25 +137,40 @@ pub(crate) fn of_container(container: &Container, agent: &Agent) -> Health {
         ));
     }
     let metrics = container.metrics.as_deref().filter(|_| runs);
-    metrics
-        .and_then(|metrics| of_container_metrics(record, metrics))
-        .unwrap_or_else(Health::ok)
+    if let Some(health) = metrics.and_then(|metrics| of_memory(record, metrics)) {
+        return health;
+    }
+    // The cgroup counts those from before the agent's start, too, and the agent those of a cgroup
+    // that is gone.
+    let killed = metrics
+        .map_or(0, |metrics| metrics.oom_kills)
+        .max(record.oom_kills);
+    if killed > 0 {
+        return Health::warning(oom_kills(killed));
+    }
+    metrics.and_then(of_throttling).unwrap_or_else(Health::ok)
 }
 
-fn of_container_metrics(record: &v1::Container, metrics: &v1::ContainerMetrics) -> Option<Health> {
+/// "1 process in it was killed for want of memory".
+fn oom_kills(count: u64) -> String {
+    let were = if count == 1 {
+        "process in it was"
+    } else {
+        "processes in it were"
+    };
+    format!("{count} {were} killed for want of memory")
+}
+
+fn of_memory(record: &v1::Container, metrics: &v1::ContainerMetrics) -> Option<Health> {
     let limit = record
         .limits
         .as_ref()
         .map_or(0, |limits| limits.memory_bytes);
-    if limit > 0 && metrics.memory_used_bytes > limit / 10 * 9 {
-        return Some(Health::warning("uses more than 90 % of its memory limit"));
-    }
-    if metrics.oom_kills > 0 {
-        return Some(Health::warning(format!(
-            "{} processes in it were killed for want of memory",
-            metrics.oom_kills
-        )));
-    }
+    (limit > 0 && metrics.memory_used_bytes > limit / 10 * 9)
+        .then(|| Health::warning("uses more than 90 % of its memory limit"))
+}
+
+fn of_throttling(metrics: &v1::ContainerMetrics) -> Option<Health> {
     (metrics.cpu_throttled_fraction > 0.25).then(|| {
         Health::warning(format!(
             "held back by its CPU limit in {:.0} % of the periods",

@@ -17,6 +17,8 @@ use crate::{
     keys::{EdgeKey, NodeKey},
 };
 
+pub(crate) use container::oom_kills;
+
 impl Topology {
     /// A node as the API has it; `None` when it is gone.
     pub(crate) fn render_node(&self, kind: ViewKind, key: NodeKey) -> Option<v1::Node> {

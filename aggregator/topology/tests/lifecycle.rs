@@ -124,20 +124,53 @@ fn containers_and_hosts_have_parents_children_health_and_groups() {
     assert_eq!(process.parents[0].id, node.id);
     assert_eq!(process.parents[1].id, "host;a");
     assert_eq!(world.see(ViewKind::Hosts).nodes["host;a"].children, 1);
-    record.state = v1::ContainerState::Exited.into();
-    record.oom_killed = true;
-    world.apply(agent, Change::Container(record));
-    let node = world
-        .see(ViewKind::Containers)
-        .nodes
-        .into_values()
-        .next()
-        .expect("cache");
-    assert_eq!(
-        (node.state.as_str(), node.health.as_str()),
-        ("exited", "critical")
-    );
-    assert!(node.health_reason.contains("memory"));
+    assert_eq!(node.health, "ok");
+    // (state, main process killed, kills, exit code) and what a person reads.
+    let cases = [
+        (
+            v1::ContainerState::Running,
+            false,
+            1,
+            0,
+            "running: warning: 1 process in it was killed for want of memory",
+        ),
+        (
+            v1::ContainerState::Exited,
+            false,
+            2,
+            1,
+            "exited: warning: exited with code 1 after 2 processes in it were killed for want of memory",
+        ),
+        (
+            v1::ContainerState::Exited,
+            true,
+            1,
+            137,
+            "exited: critical: killed by the kernel for want of memory",
+        ),
+        (v1::ContainerState::Exited, true, 0, 0, "exited: ok: "),
+    ];
+    for (state, oom_killed, oom_kills, exit_code, words) in cases {
+        record.state = state.into();
+        record.oom_killed = oom_killed;
+        record.oom_kills = oom_kills;
+        record.last_oom_kill_unix_ns = oom_kills * 1_700_000_000_000_000_000;
+        record.exit_code = exit_code;
+        let events = world.events.len();
+        world.apply(agent, Change::Container(record.clone()));
+        assert!(world.events.len() > events, "a change worth an event");
+        let nodes = world.see(ViewKind::Containers).nodes;
+        let node = nodes.into_values().next().expect("cache");
+        assert_eq!(
+            format!("{}: {}: {}", node.state, node.health, node.health_reason),
+            words
+        );
+        let kills = node.metadata.iter().find(|field| field.key == "oom_kills");
+        assert_eq!(
+            kills.map(|field| field.value.clone()),
+            (oom_kills > 0).then(|| oom_kills.to_string())
+        );
+    }
 }
 
 #[test]

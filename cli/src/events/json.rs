@@ -23,6 +23,12 @@ pub struct Event {
     image: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     container_state: Option<&'static str>,
+    #[serde(skip_serializing_if = "is_false")]
+    container_oom_killed: bool,
+    #[serde(skip_serializing_if = "is_zero")]
+    container_oom_kills: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    container_last_oom_kill: Option<String>,
     #[serde(flatten)]
     process: Option<Who>,
     #[serde(flatten)]
@@ -164,6 +170,10 @@ impl Event {
             container_id: known(id),
             image: container.and_then(|container| known(&container.image)),
             container_state: container.map(|container| state_name(container.state())),
+            container_oom_killed: container.is_some_and(|container| container.oom_killed),
+            container_oom_kills: container.map_or(0, |container| container.oom_kills),
+            container_last_oom_kill: container
+                .and_then(|container| known(&text::time(container.last_oom_kill_unix_ns))),
             process: event.process.as_ref().map(Who::of),
             exit: event.process.as_ref().and_then(Exit::of),
             connection: event.connection.as_ref().map(Connection::of),
@@ -359,6 +369,27 @@ mod tests {
         assert_eq!(map["signal"], "SIGKILL");
         assert!(!map.contains_key("exit_code") && !map.contains_key("container"));
         assert!(map.values().all(|value| !value.is_object()), "{map:?}");
+    }
+
+    #[test]
+    fn a_container_tells_of_kills_only_where_there_were_any() {
+        let event = |oom_kills| v1::Event {
+            kind: EventKind::Container.into(),
+            container: Some(v1::Container {
+                id: "c".into(),
+                state: v1::ContainerState::Running.into(),
+                oom_kills,
+                last_oom_kill_unix_ns: oom_kills * 1_700_000_000_000_000_000,
+                ..v1::Container::default()
+            }),
+            ..v1::Event::default()
+        };
+        let map = flat(&event(1));
+        assert_eq!(map["container_state"], "running");
+        assert_eq!(map["container_oom_kills"], 1);
+        assert_eq!(map["container_last_oom_kill"], "2023-11-14T22:13:20.000Z");
+        assert!(!map.contains_key("container_oom_killed"));
+        assert!(flat(&event(0)).keys().all(|key| !key.contains("oom")));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! An event as one aligned line.
 
 use mesoscope_proto::v1::{
-    CgroupAction, Connection, ConnectionState, ContainerState, Direction, Event, EventKind, Gap,
-    GapKind, Process, Protocol,
+    CgroupAction, Connection, ConnectionState, Container, ContainerState, Direction, Event,
+    EventKind, Gap, GapKind, Process, Protocol,
 };
 
 use crate::output::{Output, Style};
@@ -41,13 +41,10 @@ pub fn of(event: &Event, output: &Output) -> String {
                 .as_ref()
                 .map(|connection| connection_text(event, connection, output))
         }
-        EventKind::Container => event.container.as_ref().map(|container| {
-            format!(
-                "{} {}",
-                state_name(container.state()),
-                text::printable(&container.image)
-            )
-        }),
+        EventKind::Container => event
+            .container
+            .as_ref()
+            .map(|container| container_text(container, output)),
         EventKind::Cgroup => event.cgroup.as_ref().map(|cgroup| {
             format!(
                 "{} {}",
@@ -153,6 +150,28 @@ fn process_text(kind: EventKind, process: &Process, output: &Output) -> String {
         "{command}  {}",
         output.paint(Style::Dim, &format!("({facts})"))
     )
+}
+
+fn container_text(container: &Container, output: &Output) -> String {
+    let mut text = format!(
+        "{} {}",
+        state_name(container.state()),
+        text::printable(&container.image)
+    );
+    let killed = if container.oom_killed {
+        "killed for want of memory".to_owned()
+    } else if container.oom_kills > 0 {
+        format!(
+            "killed in it for want of memory: {}, the last at {}",
+            container.oom_kills,
+            text::time(container.last_oom_kill_unix_ns)
+        )
+    } else {
+        return text;
+    };
+    text.push_str("  ");
+    text.push_str(&output.paint(Style::Bad, &format!("({killed})")));
+    text
 }
 
 fn connection_text(event: &Event, connection: &Connection, output: &Output) -> String {
@@ -300,7 +319,7 @@ pub fn action_name(action: CgroupAction) -> &'static str {
 mod tests {
     use super::*;
     use crate::arguments::Color;
-    use mesoscope_proto::v1::{Container, ProcessExit, ProcessKey};
+    use mesoscope_proto::v1::{ProcessExit, ProcessKey};
 
     fn event(kind: EventKind) -> Event {
         Event {
@@ -376,6 +395,33 @@ mod tests {
         assert!(
             line.ends_with("curl[42] 10.0.0.1:4000 → db 10.0.0.2:5432  (tcp)  Connection refused"),
             "{line}"
+        );
+    }
+
+    #[test]
+    fn a_container_shows_what_was_killed_for_want_of_memory() {
+        let line = |oom_killed, oom_kills| {
+            let event = Event {
+                kind: EventKind::Container.into(),
+                container: Some(Container {
+                    name: "db".into(),
+                    image: "postgres:18".into(),
+                    state: ContainerState::Running.into(),
+                    oom_killed,
+                    oom_kills,
+                    last_oom_kill_unix_ns: 1_700_000_000_123_000_000,
+                    ..Container::default()
+                }),
+                ..Event::default()
+            };
+            of(&event, &plain())
+        };
+        assert!(line(false, 0).ends_with("running postgres:18"));
+        assert!(line(true, 1).ends_with("running postgres:18  (killed for want of memory)"));
+        let one_of_many = line(false, 2);
+        assert!(
+            one_of_many.contains("(killed in it for want of memory: 2, the last at 2023-11-14"),
+            "{one_of_many}"
         );
     }
 

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mesoscope_capture::MonoNs;
 use mesoscope_capture::event::CgroupAction;
+use mesoscope_capture::{MonoNs, ProcessId};
 use mesoscope_proto::v1::{self, ContainerState, change::Change as Kind};
 use rustc_hash::FxHashSet;
 
+use super::ooms::OomKills;
 use super::state::NodeState;
 
 /// A container as its own cgroup tells.
@@ -40,11 +41,32 @@ pub trait CgroupContainers {
 }
 
 struct Container {
+    /// As its cgroup and the runtime tell.
     message: Box<v1::Container>,
+    ooms: OomKills,
     /// A runtime has told of it.
     named: bool,
     removed: Option<MonoNs>,
     dirty: bool,
+}
+
+impl Container {
+    fn new(message: v1::Container, named: bool) -> Self {
+        Self {
+            message: Box::new(message),
+            ooms: OomKills::default(),
+            named,
+            removed: None,
+            dirty: false,
+        }
+    }
+
+    /// All that is known of it.
+    fn told(&self) -> v1::Container {
+        let mut message = (*self.message).clone();
+        self.ooms.tell(&mut message);
+        message
+    }
 }
 
 #[derive(Default)]
@@ -60,7 +82,7 @@ impl Containers {
     pub(super) fn flushed(&mut self, id: &str) -> Option<v1::Container> {
         let container = self.by_id.get_mut(id)?;
         container.dirty = false;
-        Some((*container.message).clone())
+        Some(container.told())
     }
 
     pub(super) fn snapshot(&self, emit: &mut dyn FnMut(v1::Container)) {
@@ -68,7 +90,7 @@ impl Containers {
             .by_id
             .values()
             .filter(|container| container.removed.is_none());
-        present.for_each(|container| emit((*container.message).clone()));
+        present.for_each(|container| emit(container.told()));
     }
 }
 
@@ -104,7 +126,7 @@ impl NodeState {
         match action {
             CgroupAction::Created => {
                 if let Some(own) = self.cgroups.created(cgroup_id, path) {
-                    self.container_by_cgroup(own, ContainerState::Created);
+                    self.container_by_cgroup(time, own, ContainerState::Created);
                 }
                 after = self.container_of(cgroup_id);
             }
@@ -154,7 +176,7 @@ impl NodeState {
             self.cgroup_of_container_gone(now, &id);
         }
         for own in all {
-            self.container_by_cgroup(own, ContainerState::Running);
+            self.container_by_cgroup(now, own, ContainerState::Running);
         }
     }
 
@@ -168,6 +190,7 @@ impl NodeState {
             }
             known.named = true;
             known.removed = None;
+            known.ooms.runtime_tells(&message);
             if *known.message == message {
                 return;
             }
@@ -176,12 +199,7 @@ impl NodeState {
             if !self.room_for_container() {
                 return;
             }
-            let container = Container {
-                message: Box::new(message),
-                named: true,
-                removed: None,
-                dirty: false,
-            };
+            let container = Container::new(message, true);
             self.containers.by_id.insert(id.clone(), container);
         }
         self.mark_container(&id);
@@ -241,11 +259,16 @@ impl NodeState {
         });
     }
 
-    fn container_by_cgroup(&mut self, own: CgroupContainer, state: ContainerState) {
+    fn container_by_cgroup(&mut self, time: MonoNs, own: CgroupContainer, state: ContainerState) {
         let id: Arc<str> = own.id.as_str().into();
+        let unix_ns = self.clock.unix_ns(time);
         if let Some(known) = self.containers.by_id.get_mut(&id) {
             if known.message.cgroup_id == own.cgroup_id && known.removed.is_none() {
                 return;
+            }
+            // Runtimes make the cgroup anew at each start.
+            if known.message.cgroup_id != 0 && known.message.cgroup_id != own.cgroup_id {
+                known.ooms.starts_again(unix_ns);
             }
             known.message.cgroup_id = own.cgroup_id;
             known.message.cgroup_path = own.path;
@@ -265,12 +288,7 @@ impl NodeState {
                 state: state.into(),
                 ..v1::Container::default()
             };
-            let container = Container {
-                message: Box::new(message),
-                named: false,
-                removed: None,
-                dirty: false,
-            };
+            let container = Container::new(message, false);
             self.containers.by_id.insert(id.clone(), container);
         }
         self.mark_container(&id);
@@ -313,6 +331,20 @@ impl NodeState {
             container.message.state = state.into();
             self.mark_container(&id);
         }
+    }
+
+    /// The kernel killed a process for want of memory. Its container is told so, as its own end if
+    /// it was the main process.
+    pub(super) fn oom_killed(&mut self, process: ProcessId, cgroup_id: u64, unix_ns: u64) {
+        let Some(id) = self.container_ended_in(process, cgroup_id) else {
+            return;
+        };
+        let main = self.is_main_process(process, &id);
+        let Some(container) = self.containers.by_id.get_mut(&id) else {
+            return;
+        };
+        container.ooms.killed(unix_ns, main);
+        self.mark_container(&id);
     }
 
     fn room_for_container(&mut self) -> bool {

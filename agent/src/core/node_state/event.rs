@@ -70,7 +70,7 @@ impl NodeState {
                 oom,
                 rss_bytes_max,
                 cpu_ns,
-                ..
+                cgroup_id,
             } => {
                 let exit = ProcessExit {
                     time_unix_ns: self.clock.unix_ns(time),
@@ -82,7 +82,7 @@ impl NodeState {
                     rss_bytes_max,
                     cpu_ns,
                 };
-                self.exited(time, process, exit);
+                self.exited(time, process, exit, cgroup_id);
             }
             EventKind::Connect {
                 cookie,

@@ -17,6 +17,7 @@
 //! | `sockets` | what a pass over all sockets adds, corrects and closes |
 //! | `owner` | whose a connection is, and who began it |
 //! | `containers` | containers by the cgroup alone, named later |
+//! | `ooms` | processes killed for want of memory, and what that says of their containers |
 //! | `nat` | conntrack flows joined to connections |
 //! | `flows` | UDP flows that no connected socket shows |
 //! | `pending` | what changed since the last flush |
@@ -29,6 +30,7 @@ mod event;
 mod flows;
 mod listeners;
 mod nat;
+mod ooms;
 mod owner;
 mod pending;
 mod process;

@@ -43,6 +43,14 @@ impl Processes {
         self.by_id.get(&id)
     }
 
+    pub(super) fn get_mut(&mut self, id: ProcessId) -> Option<&mut Process> {
+        self.by_id.get_mut(&id)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&ProcessId, &Process)> {
+        self.by_id.iter()
+    }
+
     pub(super) fn alive(&self, id: ProcessId) -> bool {
         self.by_id
             .get(&id)
@@ -175,9 +183,20 @@ impl NodeState {
         self.mark_process(began.id);
     }
 
-    pub(super) fn exited(&mut self, time: MonoNs, id: ProcessId, exit: ProcessExit) {
+    /// A process ended, in this cgroup where that is known.
+    pub(super) fn exited(
+        &mut self,
+        time: MonoNs,
+        id: ProcessId,
+        exit: ProcessExit,
+        cgroup_id: u64,
+    ) {
+        let oom = exit.oom.then_some(exit.time_unix_ns);
         let Some(process) = self.processes.by_id.get_mut(&id) else {
             self.counters.exits_unknown += 1;
+            if let Some(unix_ns) = oom {
+                self.oom_killed(id, cgroup_id, unix_ns);
+            }
             return;
         };
         let first = process.exit.is_none();
@@ -190,6 +209,9 @@ impl NodeState {
             self.processes.ended.push_back((time, id));
         }
         self.mark_process(id);
+        if let Some(unix_ns) = oom {
+            self.oom_killed(id, cgroup_id, unix_ns);
+        }
         // In a storm a second is too long to wait for the next tick.
         if self.processes.ended.len() > self.limits.processes_ended + STORM {
             self.expire_processes();
@@ -232,7 +254,7 @@ impl NodeState {
                 inferred: true,
                 ..ProcessExit::default()
             };
-            self.exited(now, id, exit);
+            self.exited(now, id, exit, 0);
         }
     }
 
@@ -338,10 +360,16 @@ impl NodeState {
             .collect();
         for (id, cgroup_id) in affected {
             let container = self.container_of(cgroup_id);
+            let mut oom = None;
             if let Some(process) = self.processes.by_id.get_mut(&id) {
                 process.container = container;
+                let exit = process.exit.as_deref().filter(|exit| exit.oom);
+                oom = exit.map(|exit| exit.time_unix_ns);
             }
             self.mark_process(id);
+            if let Some(unix_ns) = oom {
+                self.oom_killed(id, cgroup_id, unix_ns);
+            }
         }
     }
 

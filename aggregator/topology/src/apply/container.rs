@@ -36,6 +36,7 @@ impl Topology {
             || entry.record.state != record.state
             || entry.record.name != record.name
             || entry.record.oom_killed != record.oom_killed
+            || entry.record.oom_kills != record.oom_kills
             || entry.record.restarts != record.restarts;
         let new = !entry.known;
         entry.known = true;

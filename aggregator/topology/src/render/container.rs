@@ -74,7 +74,18 @@ fn summary(container: &Container) -> Vec<v1::Field> {
         );
     }
     fields.number("restarts", "Restarts", record.restarts.into());
+    oom_kills(record, &mut fields);
     fields.0
+}
+
+/// Kills for want of memory, where there were any: how many and when the last was.
+pub(crate) fn oom_kills(record: &v1::Container, fields: &mut Fields) {
+    fields.number("oom_kills", "Out-of-memory kills", record.oom_kills);
+    fields.time(
+        "last_oom_kill",
+        "Last out-of-memory kill",
+        record.last_oom_kill_unix_ns,
+    );
 }
 
 fn metrics(container: &Container, host: Option<&v1::Host>) -> Vec<v1::Metric> {

@@ -1,21 +1,9 @@
 //! Containers: by the cgroup alone, named later, gone with both.
 
 use mesoscope_capture::event::CgroupAction;
-use mesoscope_capture::{Event, EventKind};
 use mesoscope_proto::v1::{Container, ContainerState};
 
 use super::world::*;
-
-fn cgroup(time: u64, action: CgroupAction, cgroup_id: u64, path: &str) -> Event {
-    Event {
-        time,
-        kind: EventKind::Cgroup {
-            action,
-            cgroup_id,
-            path: path.to_owned(),
-        },
-    }
-}
 
 #[test]
 fn a_container_appears_by_its_cgroup_and_is_named_later() {

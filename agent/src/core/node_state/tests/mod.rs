@@ -2,6 +2,7 @@
 
 mod connections;
 mod containers;
+mod ooms;
 mod processes;
 mod startup;
 pub(crate) mod world;

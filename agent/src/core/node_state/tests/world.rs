@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use mesoscope_capture::event::TcpEndKind;
+use mesoscope_capture::event::{CgroupAction, TcpEndKind};
 use mesoscope_capture::{Clock, Event, EventKind, MonoNs, ProcessId, Protocol, Socket};
 use mesoscope_proto::v1::change::Change as Kind;
 use mesoscope_proto::v1::{Connection, Container, Listener, Process};
@@ -143,6 +143,17 @@ pub(crate) fn exit(time: MonoNs, process: ProcessId, code: i32) -> Event {
             rss_bytes_max: 0,
             cpu_ns: 0,
             cgroup_id: 1,
+        },
+    }
+}
+
+pub(crate) fn cgroup(time: MonoNs, action: CgroupAction, cgroup_id: u64, path: &str) -> Event {
+    Event {
+        time,
+        kind: EventKind::Cgroup {
+            action,
+            cgroup_id,
+            path: path.to_owned(),
         },
     }
 }
