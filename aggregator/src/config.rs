@@ -58,6 +58,10 @@ pub struct Config {
     #[arg(long, value_name = "NAME")]
     pub allow_host: Vec<String>,
 
+    /// Folder that keeps what operators set; without one it is forgotten when the aggregator ends
+    #[arg(long, env = "STATE_DIRECTORY", value_name = "FOLDER")]
+    pub data_dir: Option<PathBuf>,
+
     /// How long an agent that is gone is remembered with all that it saw
     #[arg(long, env = "MAX_DATA_AGE", default_value = "1h")]
     pub max_data_age: Duration,

@@ -5,6 +5,8 @@
 //! | [`config`] | the configuration |
 //! | [`core`] | the topology and who changes it; time passes here |
 //! | [`ingest`] | the agents' streams: sequence, generation, one stream per agent |
+//! | [`store`] | what operators set, and the file that keeps it |
+//! | [`tier2`] | tier 2 as it is set, and what is said of it |
 //! | [`views`] | views shared by their subscribers, merged for slow ones |
 //! | [`events`] | the event stream and its filters |
 //! | [`api`] | REST, WebSocket, gRPC, metrics, the page |
@@ -18,4 +20,6 @@ pub mod events;
 pub mod ingest;
 pub mod metrics;
 pub mod server;
+pub mod store;
+pub mod tier2;
 pub mod views;

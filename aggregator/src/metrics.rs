@@ -15,6 +15,8 @@ pub struct Metrics {
     pub ingest: Ingest,
     /// Views and their subscribers.
     pub views: Views,
+    /// What operators set.
+    pub settings: Settings,
     /// Events that subscribers were too slow for.
     pub events_missed: IntCounter,
     /// HTTP requests refused before they reached a handler, by reason.
@@ -63,6 +65,15 @@ pub struct Views {
     pub coalesced: IntCounter,
     /// Subscribers so slow that they were given the whole view anew.
     pub restarted: IntCounter,
+}
+
+/// Figures of what operators set.
+#[derive(Debug)]
+pub struct Settings {
+    /// 1 while it survives a restart.
+    pub kept: IntGauge,
+    /// Writes that failed.
+    pub write_errors: IntCounter,
 }
 
 impl Metrics {
@@ -129,9 +140,20 @@ impl Metrics {
         for transport in ["websocket", "grpc", "events"] {
             views.subscribers.with_label_values(&[transport]);
         }
+        let settings = Settings {
+            kept: make.registered(IntGauge::new(
+                "mesoscope_settings_kept",
+                "1 while what operators set survives a restart of the aggregator.",
+            )?)?,
+            write_errors: make.counter(
+                "mesoscope_settings_write_errors_total",
+                "Changes of settings that could not be written and were not made.",
+            )?,
+        };
         Ok(Self {
             ingest,
             views,
+            settings,
             events_missed: make.counter(
                 "mesoscope_events_missed_total",
                 "Events that subscribers were too slow for.",

@@ -20,6 +20,7 @@ use crate::config::{Config, Security};
 use crate::core::Core;
 use crate::ingest::{MESSAGE_BYTES_MAX, Registry, UplinkService};
 use crate::metrics::Metrics;
+use crate::store::{Presence, Settings};
 use crate::views::Views;
 
 /// Connections of the HTTP port.
@@ -40,20 +41,22 @@ const KEEPALIVE: Duration = Duration::from_secs(10);
 pub struct Server {
     config: Config,
     security: Security,
+    settings: Arc<Settings>,
     http: Listener,
     grpc: Listener,
     drain: CancellationToken,
 }
 
-/// Binds both ports.
+/// Opens the settings and binds both ports.
 ///
 /// # Errors
-/// When a port can't be bound.
+/// When the settings can't be read or a port can't be bound.
 pub async fn bind(
     config: &Config,
     security: Security,
     drain: CancellationToken,
 ) -> anyhow::Result<Server> {
+    let settings = Arc::new(Settings::open(config.data_dir.as_deref())?);
     let (http_address, grpc_address) = (config.http_address(), config.grpc_address());
     let http = Listener::bind(
         http_address,
@@ -72,6 +75,7 @@ pub async fn bind(
     Ok(Server {
         config: config.clone(),
         security,
+        settings,
         http,
         grpc,
         drain,
@@ -87,6 +91,7 @@ impl Server {
         let Self {
             config,
             security,
+            settings,
             http,
             grpc,
             drain,
@@ -102,14 +107,16 @@ impl Server {
         metrics
             .insecure_listen
             .set((security.posture == Posture::Insecure).into());
+        metrics.settings.kept.set(settings.are_kept().into());
         let core = Core::new(config.limits());
-        let registry = Registry::new(core.clone(), metrics.clone());
+        let registry = Registry::new(core.clone(), metrics.clone(), settings.clone());
         let banner = banner(&config, security.posture);
         let views = Views::new(core.clone(), metrics.clone(), banner, drain.clone());
         let api = Api {
             core: core.clone(),
             views,
             registry: registry.clone(),
+            settings: settings.clone(),
             metrics: metrics.clone(),
             posture: security.posture,
             tls: security.http_tls.is_some(),
@@ -124,10 +131,17 @@ impl Server {
         follow_files(&security, &drain);
         let mut tasks = JoinSet::new();
         tasks.spawn(serve_http(http, api.clone(), drain.clone()));
-        let uplink = UplinkService::new(registry.clone(), metrics, drain.clone());
+        let uplink = UplinkService::new(registry.clone(), metrics.clone(), drain.clone());
         tasks.spawn(serve_grpc(grpc, api, uplink, security, drain.clone()));
-        tasks.spawn(run_core(core, drain.clone()));
-        tasks.spawn(clean(registry, *config.cleanup_interval, drain.clone()));
+        tasks.spawn(run_core(core.clone(), drain.clone()));
+        let cleaner = Cleaner {
+            core,
+            registry,
+            settings,
+            metrics,
+            missing_ms_max: config.limits().forget_after_ms,
+        };
+        tasks.spawn(clean(cleaner, *config.cleanup_interval, drain.clone()));
         let mut result = Ok(());
         while let Some(ended) = tasks.join_next().await {
             let ended = ended.context("a task ended badly").and_then(|ended| ended);
@@ -172,17 +186,45 @@ async fn run_core(core: Arc<Core>, drain: CancellationToken) -> anyhow::Result<(
     Ok(())
 }
 
-async fn clean(
+/// Takes away what nobody needs any more.
+#[derive(Debug, Clone)]
+struct Cleaner {
+    core: Arc<Core>,
     registry: Arc<Registry>,
-    period: Duration,
-    drain: CancellationToken,
-) -> anyhow::Result<()> {
+    settings: Arc<Settings>,
+    metrics: Arc<Metrics>,
+    missing_ms_max: u64,
+}
+
+impl Cleaner {
+    /// Blocks for the disk.
+    fn clean(&self) {
+        self.registry.clean();
+        let presence = |agent_id: &str| {
+            if !self.registry.is_connected(agent_id) {
+                return Presence::Away;
+            }
+            match self.core.read().containers_reported(agent_id) {
+                Some(ids) => Presence::With(ids.iter().map(ToString::to_string).collect()),
+                None => Presence::Connected,
+            }
+        };
+        let now_ms = self.core.now_ms();
+        if let Err(error) = self.settings.clean(now_ms, self.missing_ms_max, presence) {
+            self.metrics.settings.write_errors.inc();
+            tracing::warn!(%error, "settings of what is gone stay for now");
+        }
+    }
+}
+
+async fn clean(cleaner: Cleaner, period: Duration, drain: CancellationToken) -> anyhow::Result<()> {
     while drain
         .run_until_cancelled(tokio::time::sleep(period))
         .await
         .is_some()
     {
-        registry.clean();
+        let cleaner = cleaner.clone();
+        tokio::task::spawn_blocking(move || cleaner.clean()).await?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use prometheus::{Encoder, GaugeVec, IntCounterVec, IntGaugeVec, Opts, TextEncode
 
 use super::Api;
 use super::error::ApiError;
-use crate::{events, views};
+use crate::{events, store, views};
 
 /// The handler.
 pub(super) async fn scrape(State(api): State<Api>) -> Response {
@@ -141,6 +141,9 @@ fn bounds(api: &Api) -> prometheus::Result<Vec<MetricFamily>> {
         events::SUBSCRIBERS_MAX,
     );
     set("events_kept", ring.kept(), events::RING_EVENTS);
+    let (agents, containers) = api.settings.fill();
+    set("settings_agents", agents, store::AGENTS_MAX);
+    set("settings_containers", containers, store::CONTAINERS_MAX);
     for (port, fill) in api.connections.iter() {
         set(port, fill.open(), fill.max());
     }

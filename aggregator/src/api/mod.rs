@@ -2,7 +2,8 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `rest.rs` | topology, node details, agents, tier 2, health |
+//! | `rest.rs` | topology, node details, agents, health |
+//! | `tier2.rs` | switching tier 2; agents and nodes with what is set for them |
 //! | `websocket.rs` | a view, live |
 //! | `observe.rs` | the same for gRPC, and the event stream |
 //! | `metrics.rs` | `/metrics` |
@@ -18,6 +19,7 @@ mod page;
 mod query;
 mod rest;
 mod security;
+mod tier2;
 mod websocket;
 
 use std::sync::Arc;
@@ -34,6 +36,7 @@ use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Pr
 use crate::core::Core;
 use crate::ingest::Registry;
 use crate::metrics::Metrics;
+use crate::store::Settings;
 use crate::views::Views;
 
 pub use observe::ObserveService;
@@ -50,6 +53,8 @@ pub struct Api {
     pub views: Arc<Views>,
     /// The agents' streams.
     pub registry: Arc<Registry>,
+    /// What operators set.
+    pub settings: Arc<Settings>,
     /// The figures.
     pub metrics: Arc<Metrics>,
     /// The listening address under the listen rule.
@@ -72,7 +77,7 @@ pub fn router(api: Api) -> Router {
         .route("/api/topology", get(rest::topology))
         .route("/api/topology/{view}/{id}", get(rest::node))
         .route("/api/v1/agents/list", get(rest::agents))
-        .route("/api/v1/agents/{agent_id}/tier2", post(rest::tier2))
+        .route("/api/v1/agents/{agent_id}/tier2", post(tier2::switch))
         .route("/api/v1/status", get(rest::status))
         .route("/api/v1/ui/render_time", post(rest::render_time))
         .route("/api/v1/ws", get(websocket::open))

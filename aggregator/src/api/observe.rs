@@ -107,7 +107,7 @@ impl Observe for ObserveService {
         &self,
         _request: Request<ListAgentsRequest>,
     ) -> Result<Response<ListAgentsResponse>, Status> {
-        let agents = self.api.core.read().agents(self.api.core.now_ms());
+        let agents = self.api.agents();
         Ok(Response::new(ListAgentsResponse { agents }))
     }
 
@@ -117,11 +117,7 @@ impl Observe for ObserveService {
     ) -> Result<Response<NodeDetails>, Status> {
         let request = request.into_inner();
         let kind = kind_of(&request.view)?;
-        let node = self
-            .api
-            .core
-            .read()
-            .node(kind, &request.id, request.environment);
+        let node = self.api.node(kind, &request.id, request.environment);
         node.map(Response::new).ok_or_else(|| {
             Status::not_found(format!("the view {kind} has no node {:?}", request.id))
         })

@@ -2,11 +2,10 @@
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{ConnectInfo, Extension, Path, Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{Method, StatusCode, Uri};
-use mesoscope_proto::v1::{Configure, ListAgentsResponse, NodeDetails, TopologyDiff};
-use mesoscope_service::access::Admitted;
-use mesoscope_service::listen::{Peer, Posture};
+use mesoscope_proto::v1::{ListAgentsResponse, NodeDetails, TopologyDiff};
+use mesoscope_service::listen::Posture;
 use serde::{Deserialize, Serialize};
 
 use super::error::ApiError;
@@ -45,6 +44,7 @@ pub(super) async fn status(State(api): State<Api>) -> Json<Status> {
         tls: api.tls,
         authentication: api.users.is_required(),
         insecure_listen: api.posture == Posture::Insecure,
+        settings_kept: api.settings.are_kept(),
         agents: agents.len(),
         agents_connected: agents.iter().filter(|agent| agent.connected).count(),
     })
@@ -58,6 +58,7 @@ pub(super) struct Status {
     tls: bool,
     authentication: bool,
     insecure_listen: bool,
+    settings_kept: bool,
     agents: usize,
     agents_connected: usize,
 }
@@ -96,7 +97,7 @@ pub(super) async fn node(
             }
         };
     }
-    let node = api.core.read().node(kind, &id, environment);
+    let node = api.node(kind, &id, environment);
     node.map(Json).ok_or_else(|| {
         let error = format!("the view {view} has no node {id:?}");
         ApiError::not_found(
@@ -108,67 +109,9 @@ pub(super) async fn node(
 
 /// `GET /api/v1/agents/list`.
 pub(super) async fn agents(State(api): State<Api>) -> Json<ListAgentsResponse> {
-    let agents = api.core.read().agents(api.core.now_ms());
-    Json(ListAgentsResponse { agents })
-}
-
-/// Body of a tier-2 request.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Tier2 {
-    enabled: bool,
-    #[serde(default)]
-    containers: Vec<String>,
-}
-
-/// `POST /api/v1/agents/{agent_id}/tier2`: turns the costlier observation on or off, for the whole
-/// node or for some of its containers. Asked for by whom is logged.
-pub(super) async fn tier2(
-    State(api): State<Api>,
-    Path(agent_id): Path<String>,
-    Extension(admitted): Extension<Admitted>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
-    body: Result<Json<Tier2>, JsonRejection>,
-) -> Result<StatusCode, ApiError> {
-    const CONTAINERS_MAX: usize = 1_000;
-    let hint = "{\"enabled\": true, \"containers\": [\"ID\", ...]}; no containers: the whole node";
-    let Json(asked) =
-        body.map_err(|error| ApiError::new(error.status(), error.body_text(), hint))?;
-    if !may_control(api.posture, &admitted, &peer) {
-        tracing::warn!(target: "audit", peer = %peer.address, agent_id, "tier 2 refused: not authenticated");
-        return Err(ApiError::new(
-            StatusCode::FORBIDDEN,
-            "control from another machine needs authentication",
-            "configure --user-token-file or --tls-client-ca; --insecure-listen opens reading only",
-        ));
-    }
-    if asked.containers.len() > CONTAINERS_MAX || asked.containers.iter().any(|id| id.len() > 256) {
-        let error = format!("at most {CONTAINERS_MAX} containers of at most 256 bytes");
-        return Err(ApiError::bad_request(error, hint));
-    }
-    let configure = Configure {
-        tier2: asked.enabled && asked.containers.is_empty(),
-        tier2_containers: if asked.enabled {
-            asked.containers
-        } else {
-            Vec::new()
-        },
-    };
-    api.registry
-        .configure(&agent_id, configure.clone())
-        .map_err(|missing| {
-            ApiError::not_found(missing, "GET /api/v1/agents/list lists the agents")
-        })?;
-    tracing::info!(
-        target: "audit",
-        peer = %peer.address,
-        by = ?admitted,
-        agent_id,
-        tier2 = configure.tier2,
-        containers = configure.tier2_containers.len(),
-        "tier 2 was set"
-    );
-    Ok(StatusCode::NO_CONTENT)
+    Json(ListAgentsResponse {
+        agents: api.agents(),
+    })
 }
 
 /// Body of a render-time report.
@@ -200,30 +143,4 @@ pub(super) async fn wrong_method(method: Method, uri: Uri) -> ApiError {
         error,
         "docs/api.md lists paths and methods",
     )
-}
-
-/// Control is for whom authentication let in, and for this machine.
-fn may_control(posture: Posture, admitted: &Admitted, peer: &Peer) -> bool {
-    posture == Posture::Loopback
-        || *admitted != Admitted::Open
-        || peer.address.ip().to_canonical().is_loopback()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn control_from_elsewhere_needs_authentication() {
-        let peer = |text: &str| Peer {
-            address: text.parse().expect("literal"),
-            tls: false,
-            certificate: None,
-        };
-        let (near, far) = (peer("127.0.0.1:1"), peer("10.0.0.9:1"));
-        assert!(may_control(Posture::Loopback, &Admitted::Open, &near));
-        assert!(may_control(Posture::Insecure, &Admitted::Open, &near));
-        assert!(!may_control(Posture::Insecure, &Admitted::Open, &far));
-        assert!(may_control(Posture::Secured, &Admitted::Token, &far));
-    }
 }

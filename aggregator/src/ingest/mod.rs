@@ -10,5 +10,5 @@ mod progress;
 mod registry;
 mod uplink;
 
-pub use registry::{NoSuchAgent, Registry};
+pub use registry::Registry;
 pub use uplink::{MESSAGE_BYTES_MAX, UplinkService};

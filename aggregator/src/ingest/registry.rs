@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use mesoscope_proto::v1::{AgentMessage, AggregatorMessage, Batch, Configure, Hello, Welcome};
+use mesoscope_proto::v1::{AgentMessage, AggregatorMessage, Batch, Hello, Welcome};
 use mesoscope_proto::v1::{agent_message, aggregator_message};
 use mesoscope_topology::{AgentKey, ChangeRefused};
 use tokio::sync::mpsc;
@@ -13,30 +13,26 @@ use tonic::Status;
 use super::progress::{Progress, Verdict};
 use crate::core::Core;
 use crate::metrics::Metrics;
+use crate::store::Settings;
+use crate::tier2::Setting;
 
 /// Changes applied under one lock of the topology, so that readers get their turn.
 const CHANGES_PER_LOCK: usize = 512;
 /// Messages waiting for an agent that does not read.
 const OUTBOX: usize = 16;
 
-/// No agent with this id has a stream.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no agent {0:?} is connected")]
-pub struct NoSuchAgent(String);
-
 /// All agents that have or had a stream.
 #[derive(Debug)]
 pub struct Registry {
     core: Arc<Core>,
     metrics: Arc<Metrics>,
+    settings: Arc<Settings>,
     slots: Mutex<HashMap<String, Arc<Mutex<Slot>>>>,
 }
 
 #[derive(Debug, Default)]
 struct Slot {
     progress: Progress,
-    /// What an operator asked for, told again at each connect.
-    configure: Option<Configure>,
     stream: Option<Stream>,
     /// Grows with each stream, so that a replaced one can't touch what follows.
     streams: u64,
@@ -88,12 +84,13 @@ pub(super) fn message(message: aggregator_message::Message) -> AggregatorMessage
 }
 
 impl Registry {
-    /// A registry that feeds this topology.
+    /// A registry that feeds this topology and tells agents these settings.
     #[must_use]
-    pub fn new(core: Arc<Core>, metrics: Arc<Metrics>) -> Arc<Self> {
+    pub fn new(core: Arc<Core>, metrics: Arc<Metrics>, settings: Arc<Settings>) -> Arc<Self> {
         Arc::new(Self {
             core,
             metrics,
+            settings,
             slots: Mutex::default(),
         })
     }
@@ -135,9 +132,9 @@ impl Registry {
         let welcome = state.progress.welcome(&hello, env!("CARGO_PKG_VERSION"));
         let (outbox, inbox) = mpsc::channel(OUTBOX);
         let replaced = CancellationToken::new();
-        if let Some(configure) = state.configure.clone() {
+        if let Some(setting) = self.settings.of(&hello.agent_id) {
             // A fresh channel has room.
-            let _ = outbox.try_send(message(aggregator_message::Message::Configure(configure)));
+            let _ = outbox.try_send(configure(setting));
         }
         state.streams += 1;
         state.stream = Some(Stream {
@@ -159,25 +156,28 @@ impl Registry {
         Ok((session, welcome))
     }
 
-    /// Tells an agent its settings, now and at each connect.
-    ///
-    /// # Errors
-    /// When the agent has no stream.
-    pub fn configure(&self, agent_id: &str, configure: Configure) -> Result<(), NoSuchAgent> {
-        let missing = || NoSuchAgent(agent_id.to_owned());
-        let slot = lock(&self.slots)
-            .get(agent_id)
-            .cloned()
-            .ok_or_else(missing)?;
-        let mut state = lock(&slot);
-        let stream = state.stream.as_ref().ok_or_else(missing)?;
-        let told = message(aggregator_message::Message::Configure(configure.clone()));
-        if stream.outbox.try_send(told).is_err() {
+    /// Whether an agent has a stream.
+    #[must_use]
+    pub fn is_connected(&self, agent_id: &str) -> bool {
+        let slot = lock(&self.slots).get(agent_id).cloned();
+        slot.is_some_and(|slot| lock(&slot).stream.is_some())
+    }
+
+    /// Tells an agent its settings as they are now; they have changed. At each connect it is told by
+    /// itself.
+    pub fn tell_settings(&self, agent_id: &str) {
+        let Some(slot) = lock(&self.slots).get(agent_id).cloned() else {
+            return;
+        };
+        let state = lock(&slot);
+        // Read under the lock: of two changes at a time, the later one is told last.
+        let (Some(stream), Some(setting)) = (&state.stream, self.settings.of(agent_id)) else {
+            return;
+        };
+        if stream.outbox.try_send(configure(setting)).is_err() {
             // It does not read: the settings reach it when it comes back.
             stream.replaced.cancel();
         }
-        state.configure = Some(configure);
-        Ok(())
     }
 
     /// Drops what is kept of agents that the topology has forgotten.
@@ -187,6 +187,10 @@ impl Registry {
             lock(slot).stream.is_some() || self.core.read().find_agent(agent_id).is_some()
         });
     }
+}
+
+fn configure(setting: Setting) -> AggregatorMessage {
+    message(aggregator_message::Message::Configure(setting.into()))
 }
 
 fn check_hello(hello: &Hello) -> Result<(), Status> {

@@ -13,6 +13,7 @@
 //! | `links` | from ends to the edges of each view |
 //! | `graph`, `edge`, `journal` | a view's nodes, edges and what changed in them |
 //! | `render`, `health`, `details` | nodes, edges and details as the API has them |
+//! | `lookup` | agents and containers by what a request names |
 //! | `view`, `options` | what subscribers see and have been told |
 //! | `events`, `incomplete` | enriched events; what the map does not show |
 //! | `expire` | what time and snapshots take away |
@@ -35,6 +36,7 @@ mod journal;
 mod keys;
 mod limits;
 mod links;
+mod lookup;
 mod names;
 mod options;
 mod places;
@@ -48,6 +50,7 @@ mod view;
 pub use error::{AgentRefused, ChangeRefused};
 pub use keys::AgentKey;
 pub use limits::Limits;
+pub use lookup::{KnownContainer, Place};
 pub use options::{Options, UnknownView, ViewKind};
 pub use stats::{Counter, Fill, Stats};
 pub use topology::Topology;

@@ -1,0 +1,190 @@
+//! Switching tier 2, and agents and nodes with what is set for them.
+
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{ConnectInfo, Extension, Path, State};
+use axum::http::StatusCode;
+use mesoscope_proto::v1::{AgentInfo, NodeDetails};
+use mesoscope_service::access::Admitted;
+use mesoscope_service::listen::{Peer, Posture};
+use mesoscope_topology::ViewKind;
+use serde::Deserialize;
+
+use super::Api;
+use super::error::ApiError;
+use crate::store::ChangeError;
+use crate::tier2::{self, Refused, Setting};
+
+/// Containers in one request.
+const CONTAINERS_MAX: usize = 1_000;
+const HINT: &str =
+    "{\"enabled\": true, \"containers\": [\"ID\", ...]}; no containers: the whole node";
+
+/// Body of a tier-2 request.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    enabled: bool,
+    #[serde(default)]
+    containers: Vec<String>,
+}
+
+/// `POST /api/v1/agents/{agent_id}/tier2`: turns the costlier observation on or off, for the whole
+/// node or for some of its containers. Asked for by whom is logged.
+pub(super) async fn switch(
+    State(api): State<Api>,
+    Path(agent_id): Path<String>,
+    Extension(admitted): Extension<Admitted>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    body: Result<Json<Asked>, JsonRejection>,
+) -> Result<StatusCode, ApiError> {
+    let Json(asked) =
+        body.map_err(|error| ApiError::new(error.status(), error.body_text(), HINT))?;
+    if !may_control(api.posture, &admitted, &peer) {
+        tracing::warn!(target: "audit", peer = %peer.address, agent_id, "tier 2 refused: not authenticated");
+        return Err(ApiError::new(
+            StatusCode::FORBIDDEN,
+            "control from another machine needs authentication",
+            "configure --user-token-file or --tls-client-ca; --insecure-listen opens reading only",
+        ));
+    }
+    if asked.containers.len() > CONTAINERS_MAX || asked.containers.iter().any(|id| id.len() > 256) {
+        let error = format!("at most {CONTAINERS_MAX} containers of at most 256 bytes");
+        return Err(ApiError::bad_request(error, HINT));
+    }
+    if !api.registry.is_connected(&agent_id) {
+        let error = format!("no agent {agent_id:?} is connected");
+        let hint = "GET /api/v1/agents/list lists the agents";
+        return Err(ApiError::not_found(error, hint));
+    }
+    let enabled = asked.enabled;
+    let containers = api.full_ids(&agent_id, &asked)?;
+    let changed = {
+        let (api, agent_id) = (api.clone(), agent_id.clone());
+        // It writes to the disk.
+        tokio::task::spawn_blocking(move || api.set(&agent_id, enabled, containers)).await
+    };
+    let setting = changed
+        .map_err(|panicked| {
+            let hint = "the aggregator's log says more; report this";
+            ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, panicked, hint)
+        })?
+        .map_err(|error| api.refusal(&error))?;
+    api.registry.tell_settings(&agent_id);
+    tracing::info!(
+        target: "audit",
+        peer = %peer.address,
+        by = ?admitted,
+        agent_id,
+        enabled,
+        asked = ?asked.containers,
+        node = setting == Setting::Node,
+        containers = setting.containers().count(),
+        "tier 2 was set"
+    );
+    Ok(StatusCode::NO_CONTENT)
+}
+
+impl Api {
+    /// All agents, with what operators set for each.
+    pub(super) fn agents(&self) -> Vec<AgentInfo> {
+        let mut agents = self.core.read().agents(self.core.now_ms());
+        for agent in &mut agents {
+            agent.settings = self.settings.of(&agent.agent_id).map(Into::into);
+        }
+        agents
+    }
+
+    /// Everything known of one node, with how tier 2 stands there.
+    pub(super) fn node(&self, kind: ViewKind, id: &str, environment: bool) -> Option<NodeDetails> {
+        let topology = self.core.read();
+        let mut details = topology.node(kind, id, environment)?;
+        details.tier2 = topology.place(kind, id, self.core.now_ms()).map(|place| {
+            let setting = self.settings.of(&place.agent.agent_id);
+            tier2::standing(&place, setting.as_ref())
+        });
+        Some(details)
+    }
+
+    /// The full ids of the containers asked for. To turn off, an id may be of a container that is
+    /// gone.
+    fn full_ids(&self, agent_id: &str, asked: &Asked) -> Result<Vec<String>, ApiError> {
+        let topology = self.core.read();
+        let full = |typed: &String| match topology.find_container(agent_id, typed) {
+            Some(container) => Ok(container.id.to_string()),
+            None if !asked.enabled => Ok(typed.clone()),
+            None => Err(ApiError::not_found(
+                format!("agent {agent_id:?} reports no container {typed:?}"),
+                "its id, or the first 12 digits where they are one container's",
+            )),
+        };
+        asked.containers.iter().map(full).collect()
+    }
+
+    /// Blocks for the disk.
+    fn set(
+        &self,
+        agent_id: &str,
+        enabled: bool,
+        containers: Vec<String>,
+    ) -> Result<Setting, ChangeError> {
+        let now_ms = self.core.now_ms();
+        self.settings.change(agent_id, now_ms, |before| {
+            let before = before.unwrap_or_else(|| {
+                let agent = self.core.read().agent(agent_id, now_ms);
+                Setting::of_status(agent.and_then(|agent| agent.status).as_ref())
+            });
+            Ok(before.changed(enabled, containers)?)
+        })
+    }
+
+    fn refusal(&self, error: &ChangeError) -> ApiError {
+        let (status, hint) = match error {
+            ChangeError::Refused(Refused::OnForNode) => (
+                StatusCode::CONFLICT,
+                "turn it off for the node, then on for the containers that need it",
+            ),
+            ChangeError::Refused(Refused::TooManyContainers)
+            | ChangeError::TooManyAgents
+            | ChangeError::TooManyContainers => (
+                StatusCode::INSUFFICIENT_STORAGE,
+                "turn it off for others first",
+            ),
+            ChangeError::Store(error) => {
+                self.metrics.settings.write_errors.inc();
+                tracing::warn!(%error, "a setting was not changed");
+                (
+                    StatusCode::INSUFFICIENT_STORAGE,
+                    "nothing was changed; make room for --data-dir or repair it, and try again",
+                )
+            }
+        };
+        ApiError::new(status, error, hint)
+    }
+}
+
+/// Control is for whom authentication let in, and for this machine.
+fn may_control(posture: Posture, admitted: &Admitted, peer: &Peer) -> bool {
+    posture == Posture::Loopback
+        || *admitted != Admitted::Open
+        || peer.address.ip().to_canonical().is_loopback()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_from_elsewhere_needs_authentication() {
+        let peer = |text: &str| Peer {
+            address: text.parse().expect("literal"),
+            tls: false,
+            certificate: None,
+        };
+        let (near, far) = (peer("127.0.0.1:1"), peer("10.0.0.9:1"));
+        assert!(may_control(Posture::Loopback, &Admitted::Open, &near));
+        assert!(may_control(Posture::Insecure, &Admitted::Open, &near));
+        assert!(!may_control(Posture::Insecure, &Admitted::Open, &far));
+        assert!(may_control(Posture::Secured, &Admitted::Token, &far));
+    }
+}

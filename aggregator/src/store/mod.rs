@@ -1,0 +1,15 @@
+//! What operators set and must survive a restart. What agents report is never here: they report it
+//! again.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `settings.rs` | the settings of all agents: bounds, changes, what goes away |
+//! | `file.rs` | one redb file: whose it is, its format version, reading and writing |
+//! | `error.rs` | what can be wrong with it |
+
+mod error;
+mod file;
+mod settings;
+
+pub use error::{ChangeError, StoreError};
+pub use settings::{AGENTS_MAX, CONTAINERS_MAX, Presence, Settings};

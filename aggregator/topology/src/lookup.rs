@@ -1,0 +1,94 @@
+//! Who a setting is for: containers of an agent by what a person types, agent and container behind a
+//! node.
+
+use std::sync::Arc;
+
+use mesoscope_proto::v1;
+
+use crate::{Topology, ViewKind, entities::Container, graph::Subject};
+
+/// Digits of an id that every tool shows, and that are taken for the whole.
+const SHORT_ID: usize = 12;
+
+/// A container of an agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownContainer {
+    /// Its full id.
+    pub id: Arc<str>,
+    /// It runs now.
+    pub running: bool,
+}
+
+/// What a setting of a node is for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place {
+    /// The agent that carries it out.
+    pub agent: v1::AgentInfo,
+    /// The container; `None` for the whole host.
+    pub container: Option<KnownContainer>,
+}
+
+impl Topology {
+    /// The agent with this id, as [`Self::agents`] has it.
+    #[must_use]
+    pub fn agent(&self, agent_id: &str, now_ms: u64) -> Option<v1::AgentInfo> {
+        Some(self.agents[self.find_agent(agent_id)?].info(now_ms))
+    }
+
+    /// The container of an agent with this id, or the only one that begins with these twelve digits
+    /// or more. Removed ones are none.
+    #[must_use]
+    pub fn find_container(&self, agent_id: &str, typed: &str) -> Option<KnownContainer> {
+        let agent = &self.agents[self.find_agent(agent_id)?];
+        let entry = |key| self.containers.get(key).filter(|entry| !entry.is_removed());
+        if let Some(key) = agent.containers.get(typed) {
+            return entry(*key).map(known);
+        }
+        if typed.len() < SHORT_ID {
+            return None;
+        }
+        let all = agent.containers.values().copied();
+        let mut fitting = all
+            .filter_map(entry)
+            .filter(|entry| entry.id.starts_with(typed));
+        let first = fitting.next()?;
+        fitting.next().is_none().then(|| known(first))
+    }
+
+    /// The containers that an agent reports, by id; `None` while it can't be told which are there.
+    #[must_use]
+    pub fn containers_reported(&self, agent_id: &str) -> Option<Vec<Arc<str>>> {
+        let agent = &self.agents[self.find_agent(agent_id)?];
+        let told = agent.connected && agent.has_snapshot && !agent.in_snapshot;
+        told.then(|| {
+            let entries = agent.containers.values().map(|key| &self.containers[*key]);
+            let present = entries.filter(|entry| !entry.is_removed());
+            present.map(|entry| entry.id.clone()).collect()
+        })
+    }
+
+    /// What a setting of this node is for; `None` for nodes that are neither host nor container.
+    #[must_use]
+    pub fn place(&self, view: ViewKind, id: &str, now_ms: u64) -> Option<Place> {
+        let key = self.find_node(view, id)?;
+        let (agent, container) = match self.graph(view).nodes[key].subject {
+            Subject::Host(agent) => (agent, None),
+            Subject::Container(container) => {
+                let entry = self.containers.get(container)?;
+                (entry.agent, Some(known(entry)))
+            }
+            _ => return None,
+        };
+        Some(Place {
+            agent: self.agents.get(agent)?.info(now_ms),
+            container,
+        })
+    }
+}
+
+fn known(entry: &Container) -> KnownContainer {
+    KnownContainer {
+        id: entry.id.clone(),
+        running: !entry.has_ended() && entry.record.state() != v1::ContainerState::Created,
+    }
+}
