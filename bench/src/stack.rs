@@ -1,6 +1,6 @@
 //! The real binaries, as a user would run them, on ports and in a folder of their own.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use mesoscope_proto::v1::observe_client::ObserveClient;
 use mesoscope_proto::v1::{AgentInfo, ListAgentsRequest};
 use rustix::process::{Pid, Signal, kill_process};
@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tonic::transport::Channel;
 
 /// How long the binaries may take to come up, or to end after SIGTERM.
@@ -164,6 +166,19 @@ impl Stack {
         Ok(ObserveClient::connect(self.grpc_url())
             .await?
             .max_decoding_message_size(64 << 20))
+    }
+
+    /// The agent's `/metrics`.
+    pub async fn agent_metrics(&self) -> Result<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.agent_port)).await?;
+        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        let (head, page) = answer
+            .split_once("\r\n\r\n")
+            .context("the agent's answer to GET /metrics has no end of its head")?;
+        ensure!(head.contains(" 200 "), "GET /metrics: {head}");
+        Ok(page.to_owned())
     }
 
     /// What the aggregator knows of our agent; None while it knows none.

@@ -1,12 +1,13 @@
-//! Floods: every event is delivered or counted.
+//! Floods: every record that the kernel programs made is received, or counted as lost or withheld.
 
-use super::{Bench, Gaps};
+use super::Bench;
+use super::cgroup::Cgroup;
 use crate::machine;
 use crate::observe::{Collector, address};
 use crate::report::Report;
 use crate::truth::{self, Fact};
 use anyhow::{Context, Result};
-use mesoscope_proto::v1::{Direction, Event, EventKind, GapKind};
+use mesoscope_proto::v1::{Direction, Event, EventKind};
 use serde::Serialize;
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -14,90 +15,138 @@ use std::time::Duration;
 
 /// The reader may lag behind a flood.
 const ARRIVAL: Duration = Duration::from_secs(20);
+/// Processes or connections live and end in this many records: fork, exec and exit; connect and the
+/// ends of both sockets.
+const RECORDS_EACH: u64 = 3;
+
+/// What the agent's counters say of the kinds that a flood makes.
+#[derive(Clone, Copy)]
+struct Counted {
+    received: u64,
+    lost: u64,
+    withheld: u64,
+}
+
+impl Counted {
+    async fn read(bench: &Bench, kinds: &[&str]) -> Result<Self> {
+        let page = bench.stack.agent_metrics().await?;
+        let of = |name: &str, kinds: &[&str]| {
+            page.lines()
+                .filter_map(|line| line.strip_prefix(name))
+                .filter(|rest| {
+                    rest.starts_with(' ')
+                        || kinds
+                            .iter()
+                            .any(|kind| rest.starts_with(&format!("{{kind=\"{kind}\"}}")))
+                })
+                .filter_map(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok())
+                .sum::<f64>()
+        };
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "counters are whole numbers far below 2^52"
+        )]
+        let whole = |value: f64| value as u64;
+        Ok(Self {
+            received: whole(of("mesoscope_agent_events_total", kinds)),
+            lost: whole(of("mesoscope_agent_events_lost_total", kinds)),
+            withheld: whole(of("mesoscope_agent_events_withheld_total", &[])),
+        })
+    }
+
+    fn since(self, before: Self) -> Self {
+        Self {
+            received: self.received - before.received,
+            lost: self.lost - before.lost,
+            withheld: self.withheld - before.withheld,
+        }
+    }
+}
 
 #[derive(Serialize)]
 struct Flood {
     seconds: f64,
     per_second: f64,
+    /// Processes, or ends of connections.
     truth: u64,
     seen: u64,
     attributed_to_its_process: u64,
-    agent_lost: u64,
-    agent_withheld_by_the_rate_cap: u64,
-    agent_governor: u64,
     missed_by_this_reader: u64,
-    unexplained: i64,
+    records_made: u64,
+    /// Those of other processes of the machine included.
+    records_received: u64,
+    records_lost: u64,
+    records_withheld_by_the_rate_cap: u64,
+    records_unaccounted: u64,
+}
+
+/// What a flood came to: what its actor wrote, and what was seen of it.
+struct Outcome {
+    fact: Fact,
+    truth: u64,
+    seen: u64,
+    attributed: u64,
+    missed: u64,
+    counted: Counted,
 }
 
 impl Flood {
     #[expect(clippy::cast_precision_loss, reason = "counts of a bench are small")]
-    fn new(
-        fact: &Fact,
-        truth: u64,
-        attributed: u64,
-        seen: u64,
-        missed: u64,
-        lost: u64,
-        gaps: &Collector<Gaps>,
-    ) -> Result<Self> {
+    fn new(outcome: &Outcome) -> Result<Self> {
+        let Outcome { fact, counted, .. } = outcome;
         let seconds = Duration::from_nanos(fact.number(0)?.saturating_sub(fact.time)).as_secs_f64();
-        let (withheld, governor) = gaps.look(|gaps| {
-            (
-                gaps.count(GapKind::Throttled),
-                gaps.count(GapKind::Governor),
-            )
-        });
-        let explained = seen + lost + withheld + governor + missed;
+        let made = fact.number(1)? * RECORDS_EACH;
+        let accounted = counted.received + counted.lost + counted.withheld;
         Ok(Self {
             seconds,
             per_second: fact.number(1)? as f64 / seconds,
-            truth,
-            seen,
-            attributed_to_its_process: attributed,
-            agent_lost: lost,
-            agent_withheld_by_the_rate_cap: withheld,
-            agent_governor: governor,
-            missed_by_this_reader: missed,
-            // Withheld and lost count records, of which a process or connection has several.
-            unexplained: i64::try_from(truth)?
-                .saturating_sub(i64::try_from(explained)?)
-                .max(0),
+            truth: outcome.truth,
+            seen: outcome.seen,
+            attributed_to_its_process: outcome.attributed,
+            missed_by_this_reader: outcome.missed,
+            records_made: made,
+            records_received: counted.received,
+            records_lost: counted.lost,
+            records_withheld_by_the_rate_cap: counted.withheld,
+            records_unaccounted: made.saturating_sub(accounted),
         })
     }
 
-    fn add(self, report: &mut Report, name: &str) -> Result<()> {
-        #[expect(clippy::cast_precision_loss, reason = "counts of a bench are small")]
-        let (lost, unexplained) = (self.agent_lost as f64, self.unexplained as f64);
-        report.at_most(format!("{name}: lost"), lost, 0.0, "events");
+    #[expect(clippy::cast_precision_loss, reason = "counts of a bench are small")]
+    fn add(self, bench: &Bench, report: &mut Report, name: &str) -> Result<()> {
         report.at_most(
-            format!("{name}: neither seen nor counted"),
-            unexplained,
+            format!("{name}: lost"),
+            self.records_lost as f64,
             0.0,
-            "events",
+            "records",
         );
+        report.at_most(
+            format!("{name}: neither received nor counted"),
+            self.records_unaccounted as f64,
+            0.0,
+            "records",
+        );
+        if bench.uncapped {
+            let seen = (self.seen + self.missed_by_this_reader) as f64;
+            report.at_least(
+                format!("{name}: seen"),
+                seen / self.truth as f64 * 100.0,
+                100.0,
+                "%",
+            );
+        }
         report.result(name, self)
     }
 }
 
-async fn lost(bench: &Bench) -> Result<u64> {
-    let agent = bench
-        .stack
-        .agent_info()
-        .await?
-        .context("the agent is not known")?;
-    Ok(agent.status.unwrap_or_default().events_lost_total)
-}
-
-/// The agent's status, and with it its loss counter, comes every few seconds.
-async fn lost_since(bench: &Bench, before: u64) -> Result<u64> {
-    tokio::time::sleep(Duration::from_secs(6)).await;
-    Ok(lost(bench).await?.saturating_sub(before))
-}
-
+/// Runs a flood in a cgroup of its own, so that what the cap withholds is its alone.
 async fn run(bench: &Bench, mut arguments: Vec<String>, file: &str) -> Result<Fact> {
     let truth = bench.path(file);
+    let _ = std::fs::remove_file(&truth);
     arguments.push(truth.to_string_lossy().into_owned());
-    bench.actor(arguments).await?;
+    let cgroup = Cgroup::new(&format!("mesoscope-bench-{file}-{}", std::process::id()))?;
+    bench.actor_in(Some(&cgroup), arguments).await?;
     truth::read(&truth)
         .pop()
         .context("the flood wrote no truth")
@@ -108,7 +157,6 @@ pub async fn execs(bench: &Bench, report: &mut Report) -> Result<()> {
     let marker = "flood-exec-marker";
     let tiny = bench.path("tiny");
     crate::tiny::write(&tiny)?;
-    let gaps = Gaps::watch(&bench.stack).await?;
     let collector = Collector::start(
         &bench.stack,
         &[EventKind::ProcessExec],
@@ -123,7 +171,7 @@ pub async fn execs(bench: &Bench, report: &mut Report) -> Result<()> {
         },
     )
     .await?;
-    let before = lost(bench).await?;
+    let before = Counted::read(bench, &["fork", "exec", "exit"]).await?;
     let threads = machine::cpus().to_string();
     let seconds = bench.options.flood_seconds.to_string();
     let arguments = [
@@ -138,19 +186,23 @@ pub async fn execs(bench: &Bench, report: &mut Report) -> Result<()> {
     let fact = run(bench, arguments, "fe").await?;
     let truth = fact.number(1)?;
     collector.wait(ARRIVAL, |seen| seen[0] >= truth).await;
-    let lost = lost_since(bench, before).await?;
     let [seen, attributed] = collector.look(|seen| *seen);
-    let flood = Flood::new(
-        &fact,
+    let counted = Counted::read(bench, &["fork", "exec", "exit"]).await?;
+    let flood = Flood::new(&Outcome {
+        fact,
         truth,
-        attributed,
         seen,
-        collector.missed(),
-        lost,
-        &gaps,
-    )?;
-    report.at_least("flood of execs: rate", flood.per_second, 5_000.0, "exec/s");
-    flood.add(report, "flood_execs")
+        attributed,
+        missed: collector.missed(),
+        counted: counted.since(before),
+    })?;
+    report.at_least(
+        format!("{}: rate", bench.named("flood_execs")),
+        flood.per_second,
+        5_000.0,
+        "exec/s",
+    );
+    flood.add(bench, report, &bench.named("flood_execs"))
 }
 
 #[derive(Default)]
@@ -169,7 +221,6 @@ fn is_flood(address: Option<std::net::SocketAddr>) -> bool {
 
 /// Connect, accept and close, flat out on all CPUs. Both ends of each are sockets of this host.
 pub async fn connections(bench: &Bench, report: &mut Report) -> Result<()> {
-    let gaps = Gaps::watch(&bench.stack).await?;
     let collector = Collector::start(
         &bench.stack,
         &[EventKind::ConnectionClosed],
@@ -197,7 +248,7 @@ pub async fn connections(bench: &Bench, report: &mut Report) -> Result<()> {
         },
     )
     .await?;
-    let before = lost(bench).await?;
+    let before = Counted::read(bench, &["connect", "tcpend"]).await?;
     let threads = machine::cpus().to_string();
     let seconds = bench.options.flood_seconds.to_string();
     let arguments = ["flood-connect", &seconds, &threads, "flood-connect-marker"]
@@ -207,20 +258,19 @@ pub async fn connections(bench: &Bench, report: &mut Report) -> Result<()> {
     let truth = fact.number(1)? + fact.number(2)?;
     let count = |ends: &Ends| (ends.outbound.len() + ends.inbound.len()) as u64;
     collector.wait(ARRIVAL, |ends| count(ends) >= truth).await;
-    let lost = lost_since(bench, before).await?;
     let (seen, attributed) = collector.look(|ends| (count(ends), ends.attributed));
-    let flood = Flood::new(
-        &fact,
+    let counted = Counted::read(bench, &["connect", "tcpend"]).await?;
+    let flood = Flood::new(&Outcome {
+        fact,
         truth,
-        attributed,
         seen,
-        collector.missed(),
-        lost,
-        &gaps,
-    )?;
+        attributed,
+        missed: collector.missed(),
+        counted: counted.since(before),
+    })?;
     report.result(
-        "flood_connections_ends_outbound_inbound",
+        &bench.named("flood_connections_ends_outbound_inbound"),
         collector.look(|ends| [ends.outbound.len(), ends.inbound.len()]),
     )?;
-    flood.add(report, "flood_connections")
+    flood.add(bench, report, &bench.named("flood_connections"))
 }

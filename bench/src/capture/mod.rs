@@ -1,18 +1,17 @@
 //! `capture`: what the agent sees, against what was really there.
 
+mod cgroup;
 mod connections;
 mod flood;
 mod processes;
 
 use crate::containers::Docker;
-use crate::observe::Collector;
 use crate::report::Report;
 use crate::stack::{Programs, Stack};
 use anyhow::{Context, Result, ensure};
+use cgroup::Cgroup;
 use clap::Args;
-use mesoscope_proto::v1::{Event, EventKind, GapKind};
 use serde::Serialize;
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -43,6 +42,8 @@ struct Bench {
     actor: PathBuf,
     docker: Option<Docker>,
     options: Options,
+    /// The agent runs without a cap on events.
+    uncapped: bool,
 }
 
 impl Bench {
@@ -51,14 +52,24 @@ impl Bench {
         self.stack.folder.path().join(name)
     }
 
+    /// A name of a result, with what is special about this run.
+    fn named(&self, name: &str) -> String {
+        let special = if self.uncapped { "_without_cap" } else { "" };
+        format!("{name}{special}")
+    }
+
     /// Runs an actor on the host to its end, and says what pid it had.
     async fn actor(&self, arguments: Vec<String>) -> Result<u32> {
+        self.actor_in(None, arguments).await
+    }
+
+    /// The same, in a cgroup.
+    async fn actor_in(&self, cgroup: Option<&Cgroup>, arguments: Vec<String>) -> Result<u32> {
         let actor = self.actor.clone();
+        let mut command =
+            cgroup.map_or_else(|| Command::new(&actor), |cgroup| cgroup.command(&actor));
         tokio::task::spawn_blocking(move || {
-            let mut child = Command::new(actor)
-                .args(&arguments)
-                .stdin(Stdio::null())
-                .spawn()?;
+            let mut child = command.args(&arguments).stdin(Stdio::null()).spawn()?;
             let pid = child.id();
             ensure!(child.wait()?.success(), "the actor failed: {arguments:?}");
             Ok(pid)
@@ -75,37 +86,6 @@ impl Bench {
             .to_str()
             .context("the scratch folder's path is not UTF-8")?;
         Ok(format!("{folder}:/truth"))
-    }
-}
-
-/// Gaps that the agent reported, and how many events they hold.
-#[derive(Default)]
-struct Gaps(HashMap<(i32, String, u64, u64), u64>);
-
-impl Gaps {
-    async fn watch(stack: &Stack) -> Result<Collector<Self>> {
-        Collector::start(
-            stack,
-            &[EventKind::Gap],
-            "",
-            |gaps: &mut Self, event: Event| {
-                if let Some(gap) = event.gap {
-                    gaps.0.insert(
-                        (gap.kind, gap.what, gap.cgroup_id, gap.since_unix_ns),
-                        gap.count,
-                    );
-                }
-            },
-        )
-        .await
-    }
-
-    fn count(&self, kind: GapKind) -> u64 {
-        self.0
-            .iter()
-            .filter(|((of, ..), _)| *of == i32::from(kind))
-            .map(|(_, count)| count)
-            .sum()
     }
 }
 
@@ -127,6 +107,7 @@ pub async fn run(programs: &Programs, options: &Options) -> Result<Report> {
         stack: Stack::start(programs, agent_options).await?,
         actor: programs.actor.clone(),
         options,
+        uncapped: false,
     };
     if bench.docker.is_none() {
         report.not_measured(
@@ -141,6 +122,23 @@ pub async fn run(programs: &Programs, options: &Options) -> Result<Report> {
     connections::measure(&bench, &mut report).await?;
     flood::execs(&bench, &mut report).await?;
     flood::connections(&bench, &mut report).await?;
+    let Bench {
+        stack,
+        actor,
+        docker,
+        options,
+        ..
+    } = bench;
+    drop(stack);
+    let uncapped = Bench {
+        stack: Stack::start(programs, &["--event-rate-cap", "0"]).await?,
+        actor,
+        docker,
+        options,
+        uncapped: true,
+    };
+    flood::execs(&uncapped, &mut report).await?;
+    flood::connections(&uncapped, &mut report).await?;
     Ok(report.finish())
 }
 
