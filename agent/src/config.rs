@@ -111,7 +111,7 @@ pub struct Config {
     #[arg(long, default_value = "btf", value_name = "RUNG")]
     pub rung: Rung,
 
-    /// Have the kernel measure the run time of our programs (35-70 ns a run)
+    /// Have the kernel measure the run time of our programs always (35-70 ns a run), not for one second in a minute
     #[arg(long)]
     pub bpf_statistics: bool,
 

@@ -8,8 +8,10 @@ use aya::{
 };
 
 use crate::{
-    Capability, CaptureConfig, CaptureError, CaptureStats, Event, EventKind, Rung, Socket, Tier2,
+    Capability, CaptureConfig, CaptureError, CaptureStats, Clock, Event, EventKind, LossCounters,
+    Rung, Socket, Tier2,
     capability::{from_outcomes, nothing},
+    cost::Cost,
     decode::decode,
     error::{chain, kernel},
     exits::RecentExits,
@@ -19,8 +21,10 @@ use crate::{
     settings::LiveSettings,
     snapshot,
     starts::Starts,
-    stats::{self, Counters},
+    stats::{self, Counters, Missed},
 };
+
+const MEASURING: &str = "measuring the run time of kernel programs";
 
 /// Kernel programs at work. Dropping it detaches everything.
 pub struct Capture {
@@ -42,8 +46,8 @@ struct Attached {
     settings: LiveSettings,
     /// The root of the v2 hierarchy, or why there is none.
     root: Result<OwnedFd, String>,
-    /// Keeps the kernel's statistics of programs on.
-    _statistics: Option<OwnedFd>,
+    cost: Cost,
+    missed: Missed,
 }
 
 impl Capture {
@@ -121,8 +125,15 @@ impl Capture {
                 None => self.counters.malformed += 1,
             }
         }
-        self.counters.ring_used_bytes = bytes.min(self.ring_bytes.into());
+        self.counters
+            .ring_drained(bytes.min(self.ring_bytes.into()));
         events
+    }
+
+    /// Whether a drain found more than half of the ring in use since this was last asked: records may
+    /// be lost.
+    pub fn ring_was_half_full(&mut self) -> bool {
+        std::mem::take(&mut self.counters.ring_high_bytes) > u64::from(self.ring_bytes) / 2
     }
 
     /// One pass over all sockets of all network namespaces, TCP and UDP, with owner and live counters.
@@ -168,13 +179,41 @@ impl Capture {
             ring_size_bytes: self.ring_bytes.into(),
             ..CaptureStats::default()
         };
-        if let Some(attached) = &self.attached {
-            stats.lost = stats::lost(&attached.ebpf);
-            stats.withheld = stats::withheld(&attached.ebpf);
-            stats.programs = stats::programs(&attached.ebpf);
-            stats.maps = stats::maps(&stats.withheld, self.starts.fill());
+        if let Some(attached) = &mut self.attached {
+            let programs = stats::programs(&attached.ebpf);
+            attached.missed = Missed::of(&programs);
+            stats.losses = stats::losses(&attached.ebpf, &attached.missed);
+            stats.maps = stats::maps(&stats.losses.withheld, self.starts.fill());
+            let now = Clock::now_mono_ns();
+            (stats.programs, stats.programs_measured_ns) =
+                attached.cost.measured(now, &stats::run_times(programs));
         }
         stats
+    }
+
+    /// The part of [`Capture::stats`] that tells of losses, for a look between. It costs a dozen
+    /// look-ups in maps; runs that the kernel skipped are as of the last [`Capture::stats`].
+    #[must_use]
+    pub fn losses(&self) -> LossCounters {
+        self.attached
+            .as_ref()
+            .map(|attached| stats::losses(&attached.ebpf, &attached.missed))
+            .unwrap_or_default()
+    }
+
+    /// Has the kernel measure the run time of our programs from now on, or no longer. What was
+    /// measured adds up in [`CaptureStats::programs`]. Needs CAP_SYS_ADMIN.
+    ///
+    /// # Minimum kernel version
+    /// 5.8
+    ///
+    /// # Errors
+    /// When the kernel refuses it.
+    pub fn measure_programs(&mut self, on: bool) -> Result<(), CaptureError> {
+        match &mut self.attached {
+            Some(attached) => attached.measure(on),
+            None => Err(kernel(MEASURING, "no kernel programs are loaded")),
+        }
     }
 
     /// Attaches or detaches the per-packet hooks; what could not be attached is named in
@@ -211,6 +250,20 @@ impl Capture {
 }
 
 impl Attached {
+    fn measure(&mut self, on: bool) -> Result<(), CaptureError> {
+        let programs = || stats::run_times(stats::programs(&self.ebpf));
+        match (on, self.cost.is_measuring()) {
+            (true, false) => {
+                let statistics = Some(statistics()?);
+                self.cost
+                    .begin(Clock::now_mono_ns(), &programs(), statistics);
+            }
+            (false, true) => self.cost.end(Clock::now_mono_ns(), &programs()),
+            _ => {}
+        }
+        Ok(())
+    }
+
     fn new(config: &CaptureConfig) -> Result<Self, CaptureError> {
         if config.rung == Rung::None {
             return Err(kernel(
@@ -230,14 +283,14 @@ impl Attached {
             .ok_or_else(|| kernel("opening the ring", "the object has no map EVENTS"))?;
         let ring =
             RingBuf::try_from(ring).map_err(|error| kernel("opening the ring", chain(&error)))?;
-        let statistics = config
-            .bpf_statistics
-            .then(|| {
-                aya::sys::enable_stats(aya::sys::Stats::RunTime)
-                    .inspect_err(|error| tracing::warn!(%error, "no statistics of kernel programs"))
-                    .ok()
-            })
-            .flatten();
+        let mut cost = Cost::default();
+        if config.bpf_statistics {
+            // Before any program runs: nothing of them is missed.
+            match statistics() {
+                Ok(statistics) => cost.begin(Clock::now_mono_ns(), &[], Some(statistics)),
+                Err(error) => tracing::warn!(%error, "--bpf-statistics"),
+            }
+        }
         let root = hierarchies
             .open_root()
             .map_err(|error| format!("no cgroup v2 directory to attach to: {error}"));
@@ -255,7 +308,8 @@ impl Attached {
             packets,
             settings,
             root,
-            _statistics: statistics,
+            cost,
+            missed: Missed::default(),
         })
     }
 }
@@ -270,6 +324,12 @@ fn make_overflow_entry(ebpf: &mut Ebpf) -> Result<(), CaptureError> {
         HashMap::<_, u64, [u64; 2]>::try_from(map).map_err(|error| kernel(doing, chain(&error)))?;
     map.insert(0, [0, 0], 0)
         .map_err(|error| kernel(doing, chain(&error)))
+}
+
+/// Keeps the kernel's statistics of programs on while it is open.
+fn statistics() -> Result<OwnedFd, CaptureError> {
+    aya::sys::enable_stats(aya::sys::Stats::RunTime)
+        .map_err(|error| kernel(MEASURING, chain(&error)))
 }
 
 impl AsRawFd for Capture {

@@ -209,23 +209,32 @@ pub struct Withheld {
     pub last: MonoNs,
 }
 
+/// Records that the kernel did not deliver, totals since the capture started.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LossCounters {
+    /// Could not be delivered (ring full), per kind, summed over CPUs.
+    pub lost: Vec<(RecordKind, u64)>,
+    /// Withheld by the rate cap, per cgroup.
+    pub withheld: Vec<Withheld>,
+}
+
 /// Counters of the capture, totals since it started.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CaptureStats {
     /// Records read per kind.
     pub received: Vec<(RecordKind, u64)>,
-    /// Records the kernel could not deliver (ring full), per kind, summed over CPUs.
-    pub lost: Vec<(RecordKind, u64)>,
+    /// Records the kernel did not deliver.
+    pub losses: LossCounters,
     /// Records that failed validation in user space (truncated, unknown kind): a bug or a version mismatch.
     pub malformed: u64,
-    /// Withheld events per cgroup.
-    pub withheld: Vec<Withheld>,
     /// Ring buffer fill at the last drain and its size.
     pub ring_used_bytes: u64,
     /// Size of the ring buffer.
     pub ring_size_bytes: u64,
-    /// Run time and run count per program (when BPF statistics are on).
+    /// Run time and run count per program while they were measured; empty where they never were.
     pub programs: Vec<ProgramStats>,
+    /// For how long they were measured.
+    pub programs_measured_ns: u64,
     /// Entries and capacity per map that can fill.
     pub maps: Vec<MapFill>,
 }

@@ -12,6 +12,7 @@ pub mod capability;
 pub mod capture;
 pub mod clock;
 pub mod config;
+mod cost;
 pub mod decode;
 pub mod error;
 pub mod event;
@@ -34,6 +35,6 @@ pub use clock::Clock;
 pub use config::{CaptureConfig, Rung, Tier2};
 pub use error::CaptureError;
 pub use event::{
-    CaptureStats, Event, EventKind, MapFill, MonoNs, ProcessId, ProgramStats, Protocol, RecordKind,
-    Socket, Withheld,
+    CaptureStats, Event, EventKind, LossCounters, MapFill, MonoNs, ProcessId, ProgramStats,
+    Protocol, RecordKind, Socket, Withheld,
 };

@@ -12,7 +12,7 @@ use aya::{
 
 use crate::{
     decode::record_kind,
-    event::{MapFill, ProgramStats, RecordKind, Withheld},
+    event::{LossCounters, MapFill, ProgramStats, RecordKind, Withheld},
 };
 use mesoscope_events::{records::KINDS, settings::WITHHELD_ENTRIES};
 
@@ -25,27 +25,50 @@ pub struct Counters {
     pub malformed: u64,
     /// Bytes that the last drain found.
     pub ring_used_bytes: u64,
+    /// The most that a drain found since this was last looked at.
+    pub ring_high_bytes: u64,
 }
 
-/// One program's line of `/proc/self/fdinfo`.
-struct ProgramInfo {
+impl Counters {
+    /// A drain found this much.
+    pub fn ring_drained(&mut self, bytes: u64) {
+        self.ring_used_bytes = bytes;
+        self.ring_high_bytes = self.ring_high_bytes.max(bytes);
+    }
+}
+
+/// One loaded program's counters, as `/proc/self/fdinfo` shows them.
+pub struct ProgramInfo {
     stats: ProgramStats,
     recursion_misses: u64,
 }
 
-/// Run time and run count per program.
-pub fn programs(ebpf: &Ebpf) -> Vec<ProgramStats> {
-    infos(ebpf)
-        .into_iter()
-        .map(|info| info.stats)
-        .filter(|stats| !stats.name.is_empty())
-        .collect()
+/// Runs that the kernel skipped, per kind of the record that each would have made: the program was
+/// interrupted by itself on the same CPU.
+#[derive(Debug, Default)]
+pub struct Missed(BTreeMap<RecordKind, u64>);
+
+impl Missed {
+    /// Of all programs.
+    pub fn of(programs: &[ProgramInfo]) -> Self {
+        let mut missed = BTreeMap::new();
+        for info in programs {
+            if let Some(kind) = record_of_program(&info.stats.name) {
+                *missed.entry(kind).or_default() += info.recursion_misses;
+            }
+        }
+        Self(missed)
+    }
 }
 
-/// Records that the kernel could not deliver: the ring was full, or the program was interrupted by
-/// itself on the same CPU and the kernel skipped the inner run.
-pub fn lost(ebpf: &Ebpf) -> Vec<(RecordKind, u64)> {
-    let mut lost: BTreeMap<RecordKind, u64> = BTreeMap::new();
+/// Run time and run count per program: all zero unless the kernel keeps its statistics.
+pub fn run_times(programs: Vec<ProgramInfo>) -> Vec<ProgramStats> {
+    programs.into_iter().map(|info| info.stats).collect()
+}
+
+/// Records that the kernel did not deliver: the ring was full, the run was skipped, or the cap bit.
+pub fn losses(ebpf: &Ebpf, missed: &Missed) -> LossCounters {
+    let mut lost = missed.0.clone();
     if let Some(map) = ebpf
         .map("LOST")
         .and_then(|map| PerCpuArray::<_, u64>::try_from(map).ok())
@@ -57,16 +80,14 @@ pub fn lost(ebpf: &Ebpf) -> Vec<(RecordKind, u64)> {
             *lost.entry(record).or_default() += counts.iter().sum::<u64>();
         }
     }
-    for info in infos(ebpf) {
-        if let Some(kind) = record_of_program(&info.stats.name) {
-            *lost.entry(kind).or_default() += info.recursion_misses;
-        }
+    LossCounters {
+        lost: lost.into_iter().collect(),
+        withheld: withheld(ebpf),
     }
-    lost.into_iter().collect()
 }
 
 /// Events that the cap withheld, per cgroup.
-pub fn withheld(ebpf: &Ebpf) -> Vec<Withheld> {
+fn withheld(ebpf: &Ebpf) -> Vec<Withheld> {
     let Some(map) = ebpf
         .map("WITHHELD")
         .and_then(|map| HashMap::<_, u64, [u64; 2]>::try_from(map).ok())
@@ -97,7 +118,8 @@ pub fn maps(withheld: &[Withheld], starts: (u64, u64)) -> Vec<MapFill> {
     ]
 }
 
-fn infos(ebpf: &Ebpf) -> Vec<ProgramInfo> {
+/// The counters of every program that is loaded.
+pub fn programs(ebpf: &Ebpf) -> Vec<ProgramInfo> {
     ebpf.programs()
         .filter_map(|(name, program)| {
             let fd = program.fd().ok()?.as_fd().as_raw_fd();

@@ -115,14 +115,19 @@ fn capture(page: &Page, stats: &CaptureStats) -> prometheus::Result<()> {
         "mesoscope_agent_events_lost_total",
         "Kernel events that the buffer had no room for.",
         &["kind"],
-        stats.lost.iter().map(kind),
+        stats.losses.lost.iter().map(kind),
     )?;
     page.counter(
         "mesoscope_agent_events_malformed_total",
         "Kernel events that were not understood.",
         float(stats.malformed),
     )?;
-    let withheld: u64 = stats.withheld.iter().map(|withheld| withheld.count).sum();
+    let withheld: u64 = stats
+        .losses
+        .withheld
+        .iter()
+        .map(|withheld| withheld.count)
+        .sum();
     page.counter(
         "mesoscope_agent_events_withheld_total",
         "Kernel events that the rate cap withheld.",
@@ -131,7 +136,7 @@ fn capture(page: &Page, stats: &CaptureStats) -> prometheus::Result<()> {
     page.gauge(
         "mesoscope_agent_cgroups_withheld",
         "Cgroups that the rate cap has bitten.",
-        count(stats.withheld.len()),
+        count(stats.losses.withheld.len()),
     )?;
     page.gauge(
         "mesoscope_agent_ring_used_bytes",
@@ -143,19 +148,7 @@ fn capture(page: &Page, stats: &CaptureStats) -> prometheus::Result<()> {
         "Size of the kernel's event buffer.",
         float(stats.ring_size_bytes),
     )?;
-    let programs = || stats.programs.iter();
-    page.counters(
-        "mesoscope_agent_bpf_run_seconds_total",
-        "Run time of each kernel program, where --bpf-statistics is on.",
-        &["program"],
-        programs().map(|program| ([program.name.clone()], float(program.run_time_ns) / 1e9)),
-    )?;
-    page.counters(
-        "mesoscope_agent_bpf_runs_total",
-        "Runs of each kernel program, where --bpf-statistics is on.",
-        &["program"],
-        programs().map(|program| ([program.name.clone()], float(program.run_count))),
-    )?;
+    programs(page, stats)?;
     page.gauges(
         "mesoscope_agent_bpf_map_entries",
         "Entries of each kernel map that can fill.",
@@ -173,6 +166,31 @@ fn capture(page: &Page, stats: &CaptureStats) -> prometheus::Result<()> {
             .maps
             .iter()
             .map(|map| ([map.name.clone()], float(map.capacity))),
+    )
+}
+
+/// What was not measured is absent, not 0.
+fn programs(page: &Page, stats: &CaptureStats) -> prometheus::Result<()> {
+    if stats.programs_measured_ns == 0 {
+        return Ok(());
+    }
+    let programs = || stats.programs.iter();
+    page.counter(
+        "mesoscope_agent_bpf_sampled_seconds_total",
+        "Time in which the run time of kernel programs was measured: a second in a minute, or always with --bpf-statistics.",
+        float(stats.programs_measured_ns) / 1e9,
+    )?;
+    page.counters(
+        "mesoscope_agent_bpf_run_seconds_total",
+        "Run time of each kernel program within mesoscope_agent_bpf_sampled_seconds_total; its rate by that one's rate is the share of a core.",
+        &["program"],
+        programs().map(|program| ([program.name.clone()], float(program.run_time_ns) / 1e9)),
+    )?;
+    page.counters(
+        "mesoscope_agent_bpf_runs_total",
+        "Runs of each kernel program within mesoscope_agent_bpf_sampled_seconds_total.",
+        &["program"],
+        programs().map(|program| ([program.name.clone()], float(program.run_count))),
     )
 }
 
@@ -354,7 +372,37 @@ fn count(value: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mesoscope_capture::RecordKind;
+    use mesoscope_capture::{ProgramStats, RecordKind};
+
+    #[test]
+    fn what_kernel_programs_cost_is_absent_until_it_was_measured() {
+        let program = ProgramStats {
+            name: "sched_process_fork".to_owned(),
+            run_time_ns: 2_500_000,
+            run_count: 5_000,
+        };
+        let text = |programs_measured_ns| {
+            let figures = Figures {
+                capture: CaptureStats {
+                    programs: vec![program.clone()],
+                    programs_measured_ns,
+                    ..CaptureStats::default()
+                },
+                ..Figures::default()
+            };
+            render(&figures).expect("well-formed names")
+        };
+        let never = text(0);
+        assert!(!never.contains("_bpf_run") && !never.contains("_bpf_sampled"));
+        let once = text(1_000_000_000);
+        for line in [
+            "mesoscope_agent_bpf_sampled_seconds_total 1",
+            "mesoscope_agent_bpf_run_seconds_total{program=\"sched_process_fork\"} 0.0025",
+            "mesoscope_agent_bpf_runs_total{program=\"sched_process_fork\"} 5000",
+        ] {
+            assert!(once.lines().any(|l| l == line), "{line} is not in\n{once}");
+        }
+    }
 
     #[test]
     fn a_scrape_has_what_dashboards_expect() {

@@ -55,6 +55,17 @@ impl Cadence {
         self.running = true;
     }
 
+    /// It could not begin after all, and is due again after its pause.
+    pub fn did_not_begin(&mut self) {
+        self.running = false;
+    }
+
+    /// What it last took.
+    #[must_use]
+    pub fn cost(&self) -> Duration {
+        self.cost
+    }
+
     /// Time since it last began.
     #[must_use]
     pub fn since_last(&self, now: MonoNs) -> Duration {
@@ -94,5 +105,8 @@ mod tests {
         assert!(!cadence.begins(9_000_000_000, Level::Normal));
         assert!(cadence.begins(10_000_000_001, Level::Normal));
         assert!(cadence.interval(Level::Reduced) > cadence.interval(Level::Normal));
+        cadence.did_not_begin();
+        assert!(!cadence.begins(10_000_000_002, Level::Normal));
+        assert!(cadence.begins(20_000_000_002, Level::Normal));
     }
 }

@@ -5,6 +5,7 @@
 //! | [`node_state`] | what this node is like, from everything that tells of it |
 //! | [`startup`] | attach, then snapshot, then replay |
 //! | [`loss`] | which gaps the map has, from the counters of the capture |
+//! | [`sampling`] | when the kernel programs are measured, and what they cost |
 //! | [`batch`] | how changes become numbered batches |
 //! | [`session`] | what to send over one connection to the aggregator |
 //! | [`governor`] | how much the agent may do within its budget |
@@ -17,6 +18,7 @@ pub mod governor;
 pub mod loss;
 pub mod node_state;
 pub mod ports;
+pub mod sampling;
 pub mod session;
 #[cfg(test)]
 mod session_tests;

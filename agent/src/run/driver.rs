@@ -27,7 +27,7 @@ use super::tier2::Tier2Switch;
 use crate::api::metrics::Figures;
 use crate::api::uplink::UplinkEvent;
 use crate::config::Config;
-use crate::core::loss::Losses;
+use crate::core::loss::{Losses, Moment};
 use crate::core::node_state::{Flow, FlowEnds, NodeState, SocketsFound};
 use crate::core::session::Session;
 
@@ -137,7 +137,12 @@ impl Driver {
         let clock = Clock::new();
         let mut parts = parts;
         if parts.lost > 0 {
-            let gap = losses.lost_events(clock.unix_ns(Clock::now_mono_ns()), parts.lost);
+            let mono_ns = Clock::now_mono_ns();
+            let now = Moment {
+                mono_ns,
+                unix_ns: clock.unix_ns(mono_ns),
+            };
+            let gap = losses.lost_events(now, parts.lost);
             parts.state.gap(gap);
         }
         Self {

@@ -13,11 +13,10 @@ use crate::config::Config;
 use crate::core::cadence::Cadence;
 use crate::core::governor::{Governor, Level};
 use crate::core::node_state::Limits;
+use crate::core::sampling::{ProgramsShare, Step, Windows};
 
 /// Sockets are passed over at once when an end waits for its listener, but not more often than this.
 const SOCKETS_EARLY: Duration = Duration::from_millis(250);
-/// After a loss the world is read again, but not more often than this.
-const REREAD_PAUSE: Duration = Duration::from_secs(5);
 /// Processes asked for details in one go.
 const DETAILS_AT_ONCE: usize = 64;
 const SECOND_NS: u64 = 1_000_000_000;
@@ -25,7 +24,7 @@ const SECOND_NS: u64 = 1_000_000_000;
 /// What is due when, and what was measured last.
 pub(super) struct Duties {
     pub(super) sockets: Cadence,
-    processes: Cadence,
+    pub(super) processes: Cadence,
     host_metrics: Cadence,
     container_metrics: Cadence,
     process_metrics: Cadence,
@@ -41,7 +40,12 @@ pub(super) struct Duties {
     pub(super) cpu_percent: f64,
     pub(super) rss_bytes: u64,
     /// A reading of processes is under way for a loss: sockets follow it.
-    rereading: bool,
+    pub(super) rereading: bool,
+    /// The reader has been asked for details and has not answered.
+    asked_details: bool,
+    /// When the kernel programs are measured; `None` where they always are, or can't be.
+    measuring: Option<Windows>,
+    programs_share: ProgramsShare,
     governor_gap: Option<Gap>,
     told_metrics: rustc_hash::FxHashMap<u32, v1::ProcessMetrics>,
 }
@@ -73,6 +77,9 @@ impl Duties {
             cpu_percent: 0.0,
             rss_bytes: 0,
             rereading: false,
+            asked_details: false,
+            measuring: (!config.bpf_statistics).then(Windows::default),
+            programs_share: ProgramsShare::default(),
             governor_gap: None,
             told_metrics: rustc_hash::FxHashMap::default(),
         }
@@ -88,15 +95,41 @@ impl Driver {
         if now.saturating_sub(self.duties.second) >= SECOND_NS {
             self.duties.second = now;
             self.parts.state.tick(now);
-            self.count_losses(now);
+            self.count(now);
             self.follow_tier2();
+        } else {
+            self.look_for_losses(now);
         }
         self.resolve_names();
+        self.ask_details();
+        self.measure_programs(now);
+        self.reread(now);
+        self.sample(now);
+    }
+
+    fn ask_details(&mut self) {
+        if self.duties.asked_details {
+            return;
+        }
         let details = self.parts.state.details_due(DETAILS_AT_ONCE);
         if !details.is_empty() {
-            self.parts.reader.ask(Request::Details(details));
+            self.duties.asked_details = self.parts.reader.ask(Request::Details(details));
         }
-        self.sample(now);
+    }
+
+    /// Opens and closes the windows in which the kernel measures our programs.
+    fn measure_programs(&mut self, now: MonoNs) {
+        let (Some(capture), Some(windows)) = (&mut self.parts.capture, &mut self.duties.measuring)
+        else {
+            return;
+        };
+        let Some(step) = windows.step(now) else {
+            return;
+        };
+        if let Err(error) = capture.measure_programs(step == Step::Begin) {
+            tracing::info!(%error, "what the kernel programs cost is not known");
+            self.duties.measuring = None;
+        }
     }
 
     fn resolve_names(&mut self) {
@@ -111,51 +144,26 @@ impl Driver {
         }
     }
 
-    fn count_losses(&mut self, now: MonoNs) {
-        let Some(capture) = &mut self.parts.capture else {
-            return;
-        };
-        self.duties.stats = capture.stats();
-        let state = &mut self.parts.state;
-        let gaps = self
-            .losses
-            .counted(self.clock.unix_ns(now), &self.duties.stats, &|cgroup_id| {
-                state.container_id(cgroup_id)
-            });
-        gaps.into_iter().for_each(|gap| state.gap(gap));
-    }
-
     fn sample(&mut self, now: MonoNs) {
         let level = self.duties.governor.level();
         let duties = &mut self.duties;
         let reader = &self.parts.reader;
-        if self.losses.wants_pass()
-            && !duties.processes.is_running()
-            && duties.processes.since_last(now) >= REREAD_PAUSE
-        {
-            self.losses.pass_begins();
-            duties.rereading = reader.ask(Request::Processes);
-            duties.processes.begins_early(now);
-        } else if duties.processes.begins(now, level) {
-            reader.ask(Request::Processes);
-        }
-        if duties.host.begins(now, level) {
-            reader.ask(Request::Host);
-        }
-        if duties.host_metrics.begins(now, level) {
-            reader.ask(Request::HostMetrics);
-        }
-        if duties.container_metrics.begins(now, level) {
-            let targets = self
-                .parts
-                .tree
-                .targets(&self.parts.state.container_processes());
-            reader.ask(Request::ContainerMetrics(targets));
-        }
-        if level != Level::Minimal && duties.process_metrics.begins(now, level) {
-            reader.ask(Request::ProcessMetrics(
-                self.parts.state.programs().collect(),
-            ));
+        let ask = |cadence: &mut Cadence, request: &dyn Fn() -> Request| {
+            if cadence.begins(now, level) && !reader.ask(request()) {
+                cadence.did_not_begin();
+            }
+        };
+        ask(&mut duties.processes, &|| Request::Processes);
+        ask(&mut duties.host, &|| Request::Host);
+        ask(&mut duties.host_metrics, &|| Request::HostMetrics);
+        let (state, tree) = (&self.parts.state, &self.parts.tree);
+        ask(&mut duties.container_metrics, &|| {
+            Request::ContainerMetrics(tree.targets(&state.container_processes()))
+        });
+        if level != Level::Minimal {
+            ask(&mut duties.process_metrics, &|| {
+                Request::ProcessMetrics(state.programs().collect())
+            });
         }
         let early = self.parts.state.wants_sockets()
             && !duties.sockets.is_running()
@@ -174,9 +182,11 @@ impl Driver {
     }
 
     /// A pass over the sockets, by the kernel's iterator or by the reader.
-    fn pass_sockets(&mut self, adopted: bool) {
+    pub(super) fn pass_sockets(&mut self, adopted: bool) {
         if !self.parts.rungs.sockets {
-            self.parts.reader.ask(Request::Sockets);
+            if !self.parts.reader.ask(Request::Sockets) {
+                self.duties.sockets.did_not_begin();
+            }
             return;
         }
         let Some(capture) = &mut self.parts.capture else {
@@ -207,7 +217,10 @@ impl Driver {
                     self.processes_read(began, ended, processes);
                 }
             }
-            Answer::Details(found) => found.into_iter().for_each(|process| state.details(process)),
+            Answer::Details(found) => {
+                duties.asked_details = false;
+                found.into_iter().for_each(|process| state.details(process));
+            }
             Answer::ProcessMetrics(metrics) => {
                 duties.process_metrics.ended(cost);
                 let changed = duties.changed(metrics);
@@ -258,24 +271,19 @@ impl Driver {
             self.parts.state.cgroups_refreshed(ended);
         }
         if std::mem::take(&mut self.duties.rereading) {
-            self.parts.state.cgroups_refreshed(ended);
-            self.pass_sockets(true);
-            let now = Clock::now_mono_ns();
-            self.count_losses(now);
-            for gap in self.losses.pass_done(self.clock.unix_ns(now)) {
-                self.parts.state.gap(gap);
-            }
+            self.reread_done(ended);
         }
     }
 
     /// Measures the agent and keeps it within its budget.
     fn govern(&mut self, now: MonoNs) {
-        let cpu = process_cpu() + self.bpf_time();
+        let cpu = process_cpu();
         if let Some((then, before)) = self.duties.cpu {
-            let wall = Duration::from_nanos(now.saturating_sub(then))
-                .as_secs_f64()
-                .max(0.001);
-            self.duties.cpu_percent = 100.0 * cpu.saturating_sub(before).as_secs_f64() / wall;
+            let passed = Duration::from_nanos(now.saturating_sub(then));
+            let own = cpu.saturating_sub(before).as_secs_f64() / passed.as_secs_f64().max(0.001);
+            let duties = &mut self.duties;
+            let programs = duties.programs_share.percent(&duties.stats, passed);
+            duties.cpu_percent = 100.0 * own + programs;
         }
         self.duties.cpu = Some((now, cpu));
         self.duties.rss_bytes = resident_bytes();
@@ -358,17 +366,6 @@ impl Driver {
         };
         self.duties.governor_gap = Some(gap.clone());
         self.parts.state.gap(gap);
-    }
-
-    fn bpf_time(&self) -> Duration {
-        Duration::from_nanos(
-            self.duties
-                .stats
-                .programs
-                .iter()
-                .map(|program| program.run_time_ns)
-                .sum(),
-        )
     }
 }
 

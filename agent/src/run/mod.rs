@@ -9,6 +9,7 @@
 //! | `start` | attach, then snapshot, then replay |
 //! | `driver` | the loop: who is heard, and when |
 //! | `duties` | what the driver does again and again |
+//! | `losses` | what it does after a loss |
 //! | `tier2` | tier 2 as the aggregator asks for it |
 //! | `report` | what the driver tells of itself |
 
@@ -16,6 +17,7 @@ pub mod cgroups;
 mod driver;
 mod duties;
 pub mod edges;
+mod losses;
 pub mod reader;
 mod report;
 pub mod runtimes;

@@ -93,7 +93,7 @@ impl Driver {
             governor: self.duties.governor.level().name().to_owned(),
             capabilities: self.capabilities(),
             events_total: sum(&stats.received),
-            events_lost_total: sum(&stats.lost),
+            events_lost_total: sum(&stats.losses.lost),
             tier2: self.tier2.is_on(),
             tier2_containers: self.tier2.containers().to_vec(),
         };

@@ -1,6 +1,7 @@
 //! What the agent could not see is told as a gap.
 
 use std::process::Command;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mesoscope_proto::v1::change::Change as Kind;
 use mesoscope_proto::v1::{Gap, GapKind, Process};
@@ -57,6 +58,7 @@ async fn what_was_lost_is_a_gap_until_the_world_was_read_again() {
     ends_unseen.wait().expect("our child");
     let mut begins_unseen = Command::new("sleep").arg("604").spawn().expect("sleep(1)");
     signal(agent.pid(), "-CONT");
+    let goes_on = SystemTime::now();
     let closed = |heard: &Heard| {
         gaps(heard, GapKind::Lost)
             .find(|gap| gap.what == "process" && gap.until_unix_ns != 0)
@@ -67,6 +69,9 @@ async fn what_was_lost_is_a_gap_until_the_world_was_read_again() {
         gap.count > 100 && gap.since_unix_ns < gap.until_unix_ns,
         "{gap:?}"
     );
+    let goes_on = goes_on.duration_since(UNIX_EPOCH).expect("after 1970");
+    let took = Duration::from_nanos(gap.until_unix_ns).saturating_sub(goes_on);
+    assert!(took < Duration::from_secs(2), "{took:?}");
     aggregator
         .wait("what began unseen", known(begins_unseen.id()))
         .await;

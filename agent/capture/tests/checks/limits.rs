@@ -103,6 +103,7 @@ fn cap() -> Outcome {
     let received = received_of(&session, stormy.id()?);
     let stats = session.capture.stats();
     let withheld = stats
+        .losses
         .withheld
         .iter()
         .find(|withheld| withheld.cgroup_id == stormy.id().unwrap_or(0))
@@ -121,11 +122,12 @@ fn cap() -> Outcome {
     let calm_id = calm.id()?;
     ensure!(
         stats
+            .losses
             .withheld
             .iter()
             .all(|withheld| withheld.cgroup_id != calm_id),
         "the calm cgroup was capped: {:?}",
-        stats.withheld
+        stats.losses.withheld
     );
     for pid in storm {
         let seen = session.all(|event| matches!(event, EventKind::Exit { process, cgroup_id, .. } if process.pid == pid && *cgroup_id == calm_id).then_some(())).len();

@@ -7,6 +7,7 @@
 
 pub mod cgroups;
 pub mod child;
+pub mod cost;
 pub mod init;
 pub mod limits;
 pub mod lower;
@@ -31,6 +32,7 @@ const ALL: &[&[Check]] = &[
     packets::CHECKS,
     lower::CHECKS,
     limits::CHECKS,
+    cost::CHECKS,
 ];
 
 /// Runs the checks whose names contain one of the arguments, all of them without any.

@@ -105,6 +105,7 @@ impl Session {
     pub fn lost(&mut self) -> u64 {
         self.capture
             .stats()
+            .losses
             .lost
             .iter()
             .map(|(_, count)| count)
@@ -115,6 +116,7 @@ impl Session {
     pub fn lost_of(&mut self, kind: RecordKind) -> u64 {
         self.capture
             .stats()
+            .losses
             .lost
             .iter()
             .filter(|(lost, _)| *lost == kind)
