@@ -36,6 +36,7 @@ pub async fn run(server: &Server, options: &Agents, mut output: Output) -> Resul
             "CPU",
             "MEMORY",
             "GOVERNOR",
+            "TIER 2",
             "LOST",
             "PROC",
             "CONT",
@@ -75,11 +76,21 @@ fn row(agent: &AgentInfo) -> Vec<String> {
         figure(|status| format!("{:.1} %", status.cpu_percent)),
         figure(|status| bytes(status.rss_bytes)),
         figure(|status| status.governor.clone()),
+        figure(tier2),
         figure(|status| status.events_lost_total.to_string()),
         agent.processes.to_string(),
         agent.containers.to_string(),
         agent.connections.to_string(),
     ]
+}
+
+fn tier2(status: &AgentStatus) -> String {
+    match (status.tier2, status.tier2_containers.len()) {
+        (false, _) => "off".to_owned(),
+        (true, 0) => "node".to_owned(),
+        (true, 1) => "1 container".to_owned(),
+        (true, many) => format!("{many} containers"),
+    }
 }
 
 /// What the agent can't see, and why.
@@ -134,13 +145,26 @@ mod tests {
         };
         let row = row(&agent);
         assert_eq!(
-            row[2..8],
-            ["yes", "no", "99.95 %", "1.2 %", "30 MB", "normal"]
+            row[2..9],
+            ["yes", "no", "99.95 %", "1.2 %", "30 MB", "normal", "off"]
         );
         assert_eq!(
             lacks(&agent),
             ["node-1 lacks udp-bytes: tier 2 is off: --tier2 node"]
         );
+    }
+
+    #[test]
+    fn tier_2_is_off_or_on_for_the_node_or_for_containers() {
+        let status = |on, containers: &[&str]| AgentStatus {
+            tier2: on,
+            tier2_containers: containers.iter().map(|&id| id.into()).collect(),
+            ..AgentStatus::default()
+        };
+        assert_eq!(tier2(&status(false, &[])), "off");
+        assert_eq!(tier2(&status(true, &[])), "node");
+        assert_eq!(tier2(&status(true, &["a"])), "1 container");
+        assert_eq!(tier2(&status(true, &["a", "b"])), "2 containers");
     }
 
     #[test]

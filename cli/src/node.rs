@@ -1,8 +1,8 @@
 //! `node`: everything known of one node.
 
 use mesoscope_proto::v1::{
-    ConnectionDetails, GetNodeRequest, Node as MapNode, NodeDetails, ViewOptions,
-    WatchTopologyRequest,
+    ConnectionDetails, GetNodeRequest, Node as MapNode, NodeDetails, Tier2, Tier2State,
+    ViewOptions, WatchTopologyRequest,
 };
 use tonic::Code;
 
@@ -144,6 +144,12 @@ fn print(details: &NodeDetails, output: &mut Output) -> std::io::Result<()> {
             ))?;
         }
     }
+    if let Some(tier2) = &details.tier2 {
+        output.line("")?;
+        let title = output.paint(Style::Strong, "Tier 2");
+        output.line(&title)?;
+        output.line(&format!("  {}", standing(tier2)))?;
+    }
     if !details.children.is_empty() {
         output.line("")?;
         let title = output.paint(Style::Strong, "Children");
@@ -172,6 +178,23 @@ fn print(details: &NodeDetails, output: &mut Output) -> std::io::Result<()> {
         ))?;
     }
     Ok(())
+}
+
+/// How tier 2 stands at the node.
+fn standing(tier2: &Tier2) -> String {
+    let state = match (tier2.state(), tier2.asked) {
+        (Tier2State::Off, false) => "off",
+        (Tier2State::Off, true) => "asked for, not on yet",
+        (Tier2State::Container, _) if tier2.container_id.is_empty() => "on for some containers",
+        (Tier2State::Container, _) => "on for this container",
+        (Tier2State::Node, _) => "on for the whole node",
+        (Tier2State::Unavailable, _) => "not possible here",
+        (Tier2State::Unspecified, _) => "not known",
+    };
+    match printable(&tier2.reason).as_str() {
+        "" => state.to_owned(),
+        reason => format!("{state}: {reason}"),
+    }
 }
 
 /// A field's value as its type says.
@@ -227,6 +250,28 @@ mod tests {
         let process = node("process;node-1;42;1234", "nginx");
         assert!(means("42", &process) && means("nginx", &process));
         assert!(!means("1234", &process));
+    }
+
+    #[test]
+    fn tier_2_is_told_in_words() {
+        let told = |state: Tier2State, asked, container: &str, reason: &str| {
+            standing(&Tier2 {
+                state: state.into(),
+                asked,
+                container_id: container.into(),
+                reason: reason.into(),
+                ..Tier2::default()
+            })
+        };
+        assert_eq!(told(Tier2State::Off, false, "c", ""), "off");
+        let waits = told(Tier2State::Off, true, "c", "it takes effect when it runs");
+        assert_eq!(waits, "asked for, not on yet: it takes effect when it runs");
+        let on = told(Tier2State::Container, true, "c", "");
+        assert_eq!(on, "on for this container");
+        let some = told(Tier2State::Container, false, "", "");
+        assert_eq!(some, "on for some containers");
+        let none = told(Tier2State::Unavailable, false, "c", "no\u{1b}[31m right");
+        assert!(none.starts_with("not possible here: no") && !none.contains('\u{1b}'));
     }
 
     #[test]

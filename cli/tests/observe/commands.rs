@@ -6,7 +6,8 @@ use super::program::{mesoscope, run, text};
 use super::scripted::{Script, serve};
 use mesoscope_proto::v1::{
     AgentInfo, AgentStatus, Capability, Edge, Event, EventBatch, EventKind, Field, Incomplete,
-    ListAgentsResponse, Metric, Node, NodeDetails, Process, ProcessKey, Section, TopologyDiff,
+    ListAgentsResponse, Metric, Node, NodeDetails, Process, ProcessKey, Section, Tier2, Tier2State,
+    TopologyDiff,
 };
 use tokio::io::{AsyncBufReadExt, BufReader};
 
@@ -210,6 +211,10 @@ async fn a_node_is_found_by_its_name() {
                     ..Field::default()
                 }],
             }],
+            tier2: Some(Tier2 {
+                state: Tier2State::Node.into(),
+                ..Tier2::default()
+            }),
             ..NodeDetails::default()
         }),
         ..Script::default()
@@ -218,6 +223,10 @@ async fn a_node_is_found_by_its_name() {
     for name in [id, "web", "aaaaaaaa"] {
         let output = text(&run(address, &["node", "containers", name]).await);
         assert!(output.contains("  Image  nginx:1.25"), "{name}: {output}");
+        assert!(
+            output.contains("  on for the whole node"),
+            "{name}: {output}"
+        );
     }
     let output = run(address, &["node", "containers", "nothing"]).await;
     assert_eq!(output.status.code(), Some(1));

@@ -51,6 +51,8 @@ export interface Status {
   tls: boolean;
   authentication: boolean;
   insecure_listen: boolean;
+  // What operators set survives a restart of the aggregator.
+  settings_kept: boolean;
 }
 
 export function aggregatorStatus(signal: AbortSignal): Promise<Status> {
@@ -72,7 +74,8 @@ export async function listAgents(signal: AbortSignal): Promise<AgentInfo[]> {
   return Array.isArray(answer) ? answer : answer.agents;
 }
 
-// Turns the costlier observation on or off: for the whole node, or for the named containers.
+// Turns the costlier observation on or off: for the whole node, or for the named containers and no
+// others.
 export function setTier2(agentId: string, enabled: boolean, containers: string[] = []): Promise<void> {
   return call(`/api/v1/agents/${encodeURIComponent(agentId)}/tier2`, {
     method: 'POST',

@@ -131,7 +131,15 @@ export interface AgentStatus {
   capabilities: Capability[];
   events_total: number;
   events_lost_total: number;
+  // On: for these containers, or where there are none, for the whole node.
   tier2: boolean;
+  tier2_containers: string[];
+}
+
+// What an operator asked of an agent.
+export interface Configure {
+  tier2: boolean;
+  tier2_containers: string[];
 }
 
 export interface AgentInfo {
@@ -148,6 +156,8 @@ export interface AgentInfo {
   connections: number;
   complete: boolean;
   availability: number;
+  // Null while the agent's own configuration rules.
+  settings: Configure | null;
 }
 
 export interface Endpoint {
@@ -176,12 +186,31 @@ export interface Section {
   fields: Field[];
 }
 
+export const Tier2State = {
+  Unspecified: 0,
+  Off: 1,
+  Container: 2,
+  Node: 3,
+  Unavailable: 4,
+} as const;
+
+// Per-packet hooks at a container or host.
+export interface Tier2 {
+  agent_id: string;
+  // Empty for a host.
+  container_id: string;
+  state: number;
+  asked: boolean;
+  reason: string;
+}
+
 export interface NodeDetails {
   node: TopologyNode | null;
   sections: Section[];
   children: NodeRef[];
   connections: ConnectionDetails[];
   connections_left_out: number;
+  tier2: Tier2 | null;
 }
 
 export function isView(text: string): text is View {

@@ -1,12 +1,13 @@
 import { useState } from 'react';
 import styled from 'styled-components';
-import { setTier2 } from '../api/rest';
 import type { AgentInfo } from '../api/types';
 import { bytes, duration, joined } from '../lib/format';
-import { refreshAgents, useLive } from '../store/live';
+import { TIER2_COSTS, TIER2_GIVES, tier2OfAgent } from '../lib/tier2';
+import { useLive } from '../store/live';
 import { usePage } from '../store/page';
 import { Button, SectionTitle } from './controls';
 import { ChevronIcon, HealthIcon } from './icons';
+import { useTier2Switch } from './useTier2Switch';
 
 // The agents: whether each is there and whole, what it costs, and what it lacks and why.
 export function AgentList() {
@@ -72,6 +73,8 @@ function AgentCard({ agent, words }: { agent: AgentInfo; words: string }) {
             </dd>
             <dt>Lost</dt>
             <dd>{status.events_lost_total.toLocaleString('en-US')} events</dd>
+            <dt>Tier 2</dt>
+            <dd>{tier2OfAgent(agent)?.state}</dd>
           </>
         )}
         <dt>Up</dt>
@@ -96,34 +99,21 @@ function AgentCard({ agent, words }: { agent: AgentInfo; words: string }) {
   );
 }
 
-// Tier 2 costs 3 to 7 % of packet-bound work while it is on, so that a person decides.
+// Tier 2 costs while it is on, so that a person decides.
 export function Tier2Button({ agent, named }: { agent: AgentInfo; named?: boolean }) {
-  const [busy, setBusy] = useState(false);
-  const [problem, setProblem] = useState('');
-  if (!agent.status || !agent.connected) return null;
-  const on = agent.status.tier2;
-  const toggle = async () => {
-    setBusy(true);
-    setProblem('');
-    try {
-      await setTier2(agent.agent_id, !on);
-      await refreshAgents(new AbortController().signal);
-    } catch (error) {
-      setProblem((error as Error).message);
-    } finally {
-      setBusy(false);
-    }
-  };
+  const { busy, problem, press } = useTier2Switch(agent.agent_id);
+  const tier2 = tier2OfAgent(agent);
+  const request = tier2?.request;
+  if (!request || !agent.connected) return null;
   return (
     <>
       <Button
         type="button"
-        disabled={busy}
-        onClick={() => void toggle()}
-        title="UDP bytes, DNS answers, HTTP, gRPC and TLS names; costs 3 to 7 % of packet-bound work"
+        aria-disabled={busy}
+        onClick={() => press(request)}
+        title={`${TIER2_GIVES}; costs ${TIER2_COSTS}`}
       >
-        {on ? 'Turn protocols off' : 'Turn protocols on'}
-        {named && ` for ${agent.hostname}`}
+        {named ? `Turn tier 2 ${request.enabled ? 'on' : 'off'} for ${agent.hostname}` : `Tier 2: ${request.label.toLowerCase()}`}
       </Button>
       {problem && <Note role="alert">{problem}</Note>}
     </>

@@ -8,6 +8,7 @@ import { Metrics } from './details/Metrics';
 import { PeerList } from './details/PeerList';
 import { RefList } from './details/RefList';
 import { Sections } from './details/Sections';
+import { Tier2Section } from './details/Tier2Section';
 import { useDetails } from './useDetails';
 import { useTopology } from './useTopology';
 
@@ -21,7 +22,7 @@ export function DetailsPanel() {
 function Details({ view, id }: { view: string; id: string }) {
   const topology = useTopology(1_000);
   const [environment, setEnvironment] = useState(false);
-  const { details, problem } = useDetails(view, id, environment);
+  const { details, problem, again } = useDetails(view, id, environment);
   const peers = useMemo(() => peersOf(topology, id), [topology, id]);
   const panel = useRef<HTMLElement>(null);
   // What the map says is newer than the last answer.
@@ -42,6 +43,7 @@ function Details({ view, id }: { view: string; id: string }) {
       <PeerList title="Outbound" peers={peers.outbound} />
       {node && <RefList title="Part of" refs={node.parents} />}
       {details && <RefList title={childrenTitle(view)} refs={details.children} />}
+      {details?.tier2 && <Tier2Section tier2={details.tier2} onSwitched={again} />}
       <Sections
         node={node}
         sections={details?.sections ?? []}

@@ -18,7 +18,8 @@ export const Button = styled.button<{ $primary?: boolean }>`
   &:hover:not(:disabled) {
     background: var(--raised);
   }
-  &:disabled {
+  &:disabled,
+  &[aria-disabled='true'] {
     opacity: 0.5;
     cursor: default;
   }

@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'react';
+import { useCallback, useEffect, useState } from 'react';
 import { ApiError, nodeDetails } from '../api/rest';
 import type { NodeDetails } from '../api/types';
 
@@ -12,9 +12,15 @@ interface Answer {
   problem: string;
 }
 
-// Everything known of a node, asked for again while it is shown.
-export function useDetails(view: string, id: string, environment: boolean): Omit<Answer, 'id'> {
+// Everything known of a node, asked for again while it is shown, and at once when `again` is called.
+export function useDetails(
+  view: string,
+  id: string,
+  environment: boolean,
+): Omit<Answer, 'id'> & { again: () => void } {
   const [answer, setAnswer] = useState<Answer>({ id, details: null, problem: '' });
+  const [round, setRound] = useState(0);
+  const again = useCallback(() => setRound((before) => before + 1), []);
   useEffect(() => {
     const abort = new AbortController();
     let timer: ReturnType<typeof setTimeout>;
@@ -40,6 +46,7 @@ export function useDetails(view: string, id: string, environment: boolean): Omit
       abort.abort();
       clearTimeout(timer);
     };
-  }, [view, id, environment]);
-  return answer.id === id ? answer : { details: null, problem: '' };
+  }, [view, id, environment, round]);
+  const { details, problem } = answer.id === id ? answer : { details: null, problem: '' };
+  return { details, problem, again };
 }
