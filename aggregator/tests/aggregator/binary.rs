@@ -23,7 +23,8 @@ fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mesoscope-aggregator"));
     command.args(args);
     for (name, _) in std::env::vars() {
-        if name.starts_with("MESOSCOPE_") || name.starts_with("APP_") {
+        let ours = ["MESOSCOPE_", "APP_", "STATE_DIRECTORY"];
+        if ours.iter().any(|prefix| name.starts_with(prefix)) {
             command.env_remove(name);
         }
     }

@@ -19,4 +19,5 @@ mod live;
 mod observe;
 mod page;
 mod rest;
+mod settings;
 mod tls;
