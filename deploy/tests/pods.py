@@ -18,7 +18,7 @@ def arguments(one, replace):
 
 def mounts(pod, secret_files, folder):
     """[(source, target, options)] of the pod's only container. Secrets become folders that hold only
-    the items that are asked for, with the mode that is asked for."""
+    the items that are asked for, with the mode that is asked for; an emptyDir is the group's."""
     volumes = {volume["name"]: volume for volume in pod["volumes"]}
     found = []
     for mount in container(pod)["volumeMounts"]:
@@ -27,10 +27,24 @@ def mounts(pod, secret_files, folder):
         options = ["ro" if mount.get("readOnly") else "rw"]
         if "hostPath" in volume:
             source = volume["hostPath"]["path"]
+        elif "emptyDir" in volume:
+            source = empty(pod, volume, folder)
         else:
             source = secret(pod, volume, secret_files, folder)
         found.append((str(source), mount["mountPath"], options))
     return found
+
+
+def empty(pod, volume, folder):
+    target = folder / volume["name"]
+    target.mkdir()
+    shutil.chown(target, group=group(pod))
+    target.chmod(0o2777)
+    return target
+
+
+def group(pod):
+    return pod.get("securityContext", {}).get("fsGroup", 0)
 
 
 def secret(pod, volume, secret_files, folder):
@@ -42,7 +56,7 @@ def secret(pod, volume, secret_files, folder):
     for item in items:
         path = target / item["path"]
         shutil.copyfile(whole / item["key"], path)
-        shutil.chown(path, group=pod.get("securityContext", {}).get("fsGroup", 0))
+        shutil.chown(path, group=group(pod))
         path.chmod(asked["defaultMode"])
     return target
 

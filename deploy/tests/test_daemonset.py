@@ -159,6 +159,10 @@ def test_probe_of_the_deployment(manifests, aggregator):
         assert answer.status == 200
 
 
+def test_settings_survive_the_container(aggregator):
+    assert json.loads(aggregator.get("/api/v1/status"))["settings_kept"]
+
+
 def test_token_of_an_agent_does_not_open_the_map(aggregator, secret_files):
     token = (secret_files["mesoscope-tokens"] / "agents").read_text().strip()
     with pytest.raises(urllib.error.HTTPError) as refused:

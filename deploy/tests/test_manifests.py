@@ -64,6 +64,16 @@ def test_aggregator_has_no_rights(manifests):
     assert rights["capabilities"] == {"drop": ["ALL"]} and not rights["allowPrivilegeEscalation"]
 
 
+def test_aggregator_keeps_settings_where_it_may_write(manifests):
+    pod = manifests["bpf"].aggregator
+    one = pods.container(pod)
+    assert one["securityContext"]["readOnlyRootFilesystem"]
+    (writable,) = [mount for mount in one["volumeMounts"] if not mount.get("readOnly")]
+    assert f"--data-dir={writable['mountPath']}" in one["args"]
+    (volume,) = [volume for volume in pod["volumes"] if volume["name"] == writable["name"]]
+    assert "sizeLimit" in volume["emptyDir"]
+
+
 def test_agents_dial_the_service_by_its_name(manifests):
     service = manifests["bpf"].one("Service", "mesoscope-aggregator")
     (port,) = [port["port"] for port in service["spec"]["ports"] if port["name"] == "grpc"]

@@ -46,6 +46,12 @@ def test_environment_names_of_the_unit_are_options(binaries):
     assert all("--" + name.lower().replace("_", "-") in text for name in names)
 
 
+def test_state_directory_of_the_unit_is_taken(binaries):
+    folder = "/var/lib/" + setting("mesoscope-aggregator", "StateDirectory")
+    printed = run(binaries["mesoscope-aggregator"], "--print-config", env={"PATH": "/usr/bin", "STATE_DIRECTORY": folder})
+    assert f'data_dir = "{folder}"' in printed
+
+
 def test_agent_sees_everything_with_the_rights_of_its_unit(binaries):
     rights = {right.removeprefix("CAP_") for right in setting("mesoscope-agent", "CapabilityBoundingSet").split()}
     assert rights == test_manifests.RIGHTS["bpf"]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::stack::{Ports, Stack};
+use crate::stack::{self, Ports, Stack};
 use crate::stop::Stop;
 use crate::{node, tree};
 
@@ -42,6 +42,11 @@ pub fn end_to_end() -> Result<()> {
     modules(&tree::root().join("ui"))?;
     let ports = Ports::free()?;
     let logs = tree::logs().join("page-e2e");
+    // The page begins with nothing set.
+    let settings = stack::data(&logs);
+    if settings.exists() {
+        std::fs::remove_dir_all(&settings).context("removing the settings of the last run")?;
+    }
     let _stack = Stack::start(&tree::target().join("release"), ports, true, &logs, &stop)?;
     let mut npm = node::npm(&["run", "e2e"])?;
     npm.env("MESOSCOPE_URL", format!("http://127.0.0.1:{}", ports.http))

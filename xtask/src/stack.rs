@@ -52,6 +52,7 @@ pub struct Stack {
 
 impl Stack {
     /// Starts the aggregator of the folder `bin`, and the agent if wanted; both are up on return.
+    /// What is set at the aggregator is kept beside the logs.
     pub fn start(bin: &Path, ports: Ports, agent: bool, logs: &Path, stop: &Stop) -> Result<Self> {
         std::fs::create_dir_all(logs).context("making the folder of the logs")?;
         let mut stack = Self {
@@ -60,7 +61,9 @@ impl Stack {
         let mut command = Command::new(bin.join("mesoscope-aggregator"));
         command
             .args(["--port", &ports.http.to_string()])
-            .args(["--grpc-port", &ports.grpc.to_string()]);
+            .args(["--grpc-port", &ports.grpc.to_string()])
+            .arg("--data-dir")
+            .arg(data(logs));
         stack.add(
             "the aggregator",
             command,
@@ -140,6 +143,11 @@ impl Drop for Stack {
     fn drop(&mut self) {
         while self.services.pop().is_some() {}
     }
+}
+
+/// Where a stack with these logs keeps what is set at the aggregator.
+pub fn data(logs: &Path) -> PathBuf {
+    logs.join("settings")
 }
 
 /// Whether `GET /health` answers 200.
