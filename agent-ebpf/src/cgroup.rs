@@ -32,31 +32,24 @@ static CGROUP_SCRATCH: PerCpuArray<CgroupScratch> = PerCpuArray::with_max_entrie
 /// A cgroup was made (`kernel/cgroup/cgroup.c`).
 #[btf_tracepoint(function = "cgroup_mkdir")]
 pub fn cgroup_mkdir(ctx: BtfTracePointContext) -> i32 {
-    report(&ctx, CgroupChange::Created)
+    changed(&ctx, CgroupChange::Created)
 }
 
 /// A cgroup was removed.
 #[btf_tracepoint(function = "cgroup_rmdir")]
 pub fn cgroup_rmdir(ctx: BtfTracePointContext) -> i32 {
-    report(&ctx, CgroupChange::Removed)
+    changed(&ctx, CgroupChange::Removed)
 }
 
 /// The first process came into a cgroup, or the last one left.
 #[btf_tracepoint(function = "cgroup_notify_populated")]
 pub fn cgroup_notify_populated(ctx: BtfTracePointContext) -> i32 {
     let populated = ctx.arg::<u64>(2) as u32 != 0;
-    report(
-        &ctx,
-        if populated {
-            CgroupChange::Populated
-        } else {
-            CgroupChange::Emptied
-        },
-    )
+    changed(&ctx, filled(populated))
 }
 
 #[inline(always)]
-fn report(ctx: &BtfTracePointContext, action: CgroupChange) -> i32 {
+fn changed(ctx: &BtfTracePointContext, change: CgroupChange) -> i32 {
     let cgroup = Object::new(ctx.arg::<*const u8>(0));
     if cgroup
         .follow(offset!(cgroup_root))
@@ -65,26 +58,48 @@ fn report(ctx: &BtfTracePointContext, action: CgroupChange) -> i32 {
     {
         return 0;
     }
+    report(cgroup_id(cgroup), change, |path| {
+        if !mode(MODE_PROBE_READ) {
+            return 0;
+        }
+        // SAFETY: the helper checks the address.
+        unsafe { bpf_probe_read_kernel_str_bytes(ctx.arg::<*const u8>(1), path) }
+            .map_or(0, <[u8]>::len)
+    });
+    0
+}
+
+/// Whether a cgroup has processes now, as a change.
+#[inline(always)]
+pub fn filled(populated: bool) -> CgroupChange {
+    if populated {
+        CgroupChange::Populated
+    } else {
+        CgroupChange::Emptied
+    }
+}
+
+/// Tells of a change, whichever tracepoint showed it; `write_path` gives the length of what it wrote.
+#[inline(always)]
+pub fn report(
+    id: u64,
+    change: CgroupChange,
+    write_path: impl FnOnce(&mut [u8; PATH_BYTES]) -> usize,
+) {
     let Some(scratch) = CGROUP_SCRATCH.get_ptr_mut(0) else {
-        return 0;
+        return;
     };
     // SAFETY: this CPU's element; the three tracepoints run with preemption off and under css_set_lock or cgroup_mutex.
     let scratch = unsafe { &mut *scratch };
     let header = begin_uncapped(Kind::Cgroup, 0);
-    let mut len = 0usize;
-    if mode(MODE_PROBE_READ) {
-        // SAFETY: the helper checks the address.
-        len =
-            unsafe { bpf_probe_read_kernel_str_bytes(ctx.arg::<*const u8>(1), &mut scratch.path) }
-                .map_or(0, <[u8]>::len);
-        if len > PATH_BYTES {
-            return 0;
-        }
+    let len = write_path(&mut scratch.path);
+    if len > PATH_BYTES {
+        return;
     }
     scratch.cgroup = Cgroup {
         header,
-        cgroup: cgroup_id(cgroup),
-        action: action as u32,
+        cgroup: id,
+        action: change as u32,
         path_len: len as u32,
     };
     // SAFETY: `len` is at most PATH_BYTES.
@@ -92,5 +107,4 @@ fn report(ctx: &BtfTracePointContext, action: CgroupChange) -> i32 {
         core::slice::from_raw_parts((&raw const *scratch).cast::<u8>(), Cgroup::SIZE + len)
     };
     emit_bytes(Kind::Cgroup, bytes);
-    0
 }

@@ -126,3 +126,20 @@ pub fn netns_of_task(task: Object) -> u32 {
         .follow(offset!(nsproxy_net))
         .get(offset!(net_inum))
 }
+
+/// The bytes of a field of a program's context, which allows loads of whole words only.
+///
+/// # Safety
+/// `field` is in the context of the running program.
+#[inline(always)]
+pub unsafe fn words(field: *const [u32; 4]) -> [u8; 16] {
+    let word = |index: usize| {
+        // SAFETY: inside of the field.
+        unsafe { core::ptr::read_volatile(field.cast::<u32>().add(index)) }.to_ne_bytes()
+    };
+    let (a, b, c, d) = (word(0), word(1), word(2), word(3));
+    [
+        a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3], c[0], c[1], c[2], c[3], d[0], d[1], d[2],
+        d[3],
+    ]
+}

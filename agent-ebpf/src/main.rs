@@ -6,7 +6,8 @@
 //! - [`sockets`]: one pass over all sockets of all processes (tier 0)
 //! - [`caller`]: connect() and bind() in their caller's context (tier 1)
 //! - [`packets`]: UDP bytes, DNS answers, first payloads (tier 2)
-//! - [`plain`]: the same without BTF (the lower rung)
+//! - [`plain`]: tiers 0 and 1 without BTF (the lower rung)
+//! - [`connect`]: what both rungs tell of connect() and bind()
 //! - [`output`]: the ring, its loss counters and the per-cgroup cap
 //! - [`kernel`]: reading the running kernel's structures
 //!
@@ -17,6 +18,7 @@
 
 mod caller;
 mod cgroup;
+mod connect;
 mod kernel;
 mod output;
 mod packets;
