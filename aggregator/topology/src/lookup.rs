@@ -67,7 +67,8 @@ impl Topology {
         })
     }
 
-    /// What a setting of this node is for; `None` for nodes that are neither host nor container.
+    /// What a setting of this node is for; `None` for nodes that are neither host nor container, and
+    /// for containers that are gone.
     #[must_use]
     pub fn place(&self, view: ViewKind, id: &str, now_ms: u64) -> Option<Place> {
         let key = self.find_node(view, id)?;
@@ -75,6 +76,9 @@ impl Topology {
             Subject::Host(agent) => (agent, None),
             Subject::Container(container) => {
                 let entry = self.containers.get(container)?;
+                if entry.is_removed() {
+                    return None;
+                }
                 (entry.agent, Some(known(entry)))
             }
             _ => return None,

@@ -83,10 +83,19 @@ fn hosts_and_containers_are_places_and_nothing_else_is() {
     assert_eq!(*found.container.expect("a container").id, *id('1'));
     let host = place(ViewKind::Hosts, "host;a").expect("a place");
     assert_eq!((host.agent.connected, host.container), (true, None));
+    world.apply(agent, Change::Container(container(&id('2'), "db", &[])));
+    let removed = v1::Container {
+        state: ContainerState::Removed.into(),
+        ..container(&id('2'), "db", &[])
+    };
+    world.apply(agent, Change::Container(removed));
+    let place = |view, id: &str| world.topology.place(view, id, world.now_ms);
+    let gone = format!("container;{}", id('2'));
     for (view, id) in [
         (ViewKind::Containers, "host;a"),
         (ViewKind::Containers, "pseudo;uncontained;a"),
         (ViewKind::Hosts, "host;b"),
+        (ViewKind::Containers, gone.as_str()),
         (ViewKind::Hosts, ""),
     ] {
         assert_eq!(place(view, id), None, "{id}");
