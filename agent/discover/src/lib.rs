@@ -26,6 +26,7 @@ pub mod paths;
 pub mod processes;
 pub mod runtime;
 pub mod sock_diag;
+mod text;
 pub mod time;
 
 pub use error::Error;

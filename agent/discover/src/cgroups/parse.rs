@@ -2,7 +2,7 @@
 //!
 //! Source: the kernel's `Documentation/admin-guide/cgroup-v1` and `cgroup-v2.rst`.
 
-use crate::processes::stat::number;
+use crate::text::number;
 
 /// The number of a file that holds only one.
 pub(super) fn single(content: &[u8]) -> Option<u64> {

@@ -9,9 +9,9 @@ use rustc_hash::FxHashMap;
 
 use super::figures::{Figures, Reader, Scratch};
 use super::tree::ContainerCgroup;
-use crate::host::{host_network_namespace, lines_of_net_dev};
+use crate::host::lines_of_net_dev;
+use crate::namespace::{host_network_namespace, namespace_inode};
 use crate::paths::Paths;
-use crate::processes::namespace_inode;
 use crate::time::{boottime_now_ns, unix_now_ns};
 
 /// Interfaces that an engine makes inside a container (Docker in Docker) for containers of its

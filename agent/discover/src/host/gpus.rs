@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use mesoscope_proto::v1::Gpu;
 
-use super::info::read;
 use crate::paths::Paths;
+use crate::text::read;
 
 /// Graphics processors told at most.
 const GPUS_MAX: usize = 64;

@@ -1,13 +1,11 @@
 //! What this machine is.
 
-use std::fs;
-use std::path::Path;
-
 use mesoscope_proto::v1::Host;
 
 use super::{disks, gpus, interfaces};
+use crate::namespace::host_network_namespace;
 use crate::paths::Paths;
-use crate::processes::namespace_inode;
+use crate::text::read;
 use crate::time::boot_unix_ns;
 
 /// What this machine is. What cannot be read is left empty. Takes some milliseconds, and blocks.
@@ -33,24 +31,6 @@ pub fn host(paths: &Paths) -> Host {
         network_namespace: host_network_namespace(paths),
         boot_id: read(&proc.join("sys/kernel/random/boot_id")),
     }
-}
-
-/// Inode of the host's own network namespace; 0 when not even ours can be read.
-#[must_use]
-pub fn host_network_namespace(paths: &Paths) -> u64 {
-    let link = fs::read_link(paths.host_network_namespace());
-    link.map_or(0, |link| namespace_inode(&link))
-}
-
-/// A small file as trimmed text; empty when it cannot be read.
-pub(super) fn read(path: &Path) -> String {
-    fs::read(path)
-        .map(|content| {
-            let text = String::from_utf8_lossy(&content);
-            text.trim_matches(|c: char| c.is_whitespace() || c == '\0')
-                .to_owned()
-        })
-        .unwrap_or_default()
 }
 
 /// PRETTY_NAME of os-release(5), without its quotes.

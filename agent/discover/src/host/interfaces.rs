@@ -14,10 +14,10 @@ use netlink_sys::Socket;
 use netlink_sys::protocols::NETLINK_ROUTE;
 use rustc_hash::FxHashMap;
 
-use super::info::read;
 use crate::namespace;
 use crate::netlink::{Message, dump};
 use crate::paths::Paths;
+use crate::text::read;
 
 /// Interfaces told at most: a node with thousands of containers has a veth for each.
 const INTERFACES_MAX: usize = 4096;

@@ -10,6 +10,7 @@ mod info;
 mod interfaces;
 mod sampler;
 
-pub use info::{host, host_network_namespace};
+pub use crate::namespace::host_network_namespace;
+pub use info::host;
 pub use sampler::HostSampler;
 pub(crate) use sampler::lines_of_net_dev;

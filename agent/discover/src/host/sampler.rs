@@ -10,7 +10,7 @@ use super::disks;
 use super::info::meminfo_bytes;
 use crate::error::Error;
 use crate::paths::Paths;
-use crate::processes::stat::number;
+use crate::text::{number, read};
 use crate::time::{TICK_NS, boottime_now_ns, unix_now_ns};
 
 /// Bytes of a sector in `/proc/diskstats`, whatever the disk's own are.
@@ -74,8 +74,8 @@ impl HostSampler {
         let elapsed_ns = now.boottime_ns.saturating_sub(previous.boottime_ns);
         let rate = |now: u64, before: u64| per_second(now.saturating_sub(before), elapsed_ns);
         let cpu_ns = |ticks: u64| ticks.saturating_mul(TICK_NS);
-        let [load_1m, load_5m, load_15m] = loads(&read_text(&proc.join("loadavg")));
-        let meminfo = read_text(&proc.join("meminfo"));
+        let [load_1m, load_5m, load_15m] = loads(&read(&proc.join("loadavg")));
+        let meminfo = read(&proc.join("meminfo"));
         let total = meminfo_bytes(&meminfo, "MemTotal:").unwrap_or(0);
         let available = meminfo_bytes(&meminfo, "MemAvailable:").unwrap_or(total);
         Ok(HostMetrics {
@@ -91,7 +91,7 @@ impl HostSampler {
             network_sent_bytes_per_s: rate(now.sent_bytes, previous.sent_bytes),
             uptime_s: now.boottime_ns / 1_000_000_000,
             processes: process_count(proc),
-            open_files: first_number(&read_text(&proc.join("sys/fs/file-nr"))),
+            open_files: first_number(&read(&proc.join("sys/fs/file-nr"))),
             disk_used_bytes: disks::used_bytes(&self.paths),
         })
     }
@@ -108,7 +108,7 @@ impl HostSampler {
         if lines_of_net_dev(&dev).any(|line| hardware(line.name)) {
             return network_bytes(&dev, hardware);
         }
-        let routes = read_text(&folder.join("route"));
+        let routes = read(&folder.join("route"));
         let default: FxHashSet<&str> = default_interfaces(&routes).collect();
         network_bytes(&dev, |name| default.contains(name))
     }
@@ -117,12 +117,6 @@ impl HostSampler {
 /// Whether a block device or interface is backed by a device of the machine.
 fn is_hardware(sysfs_folder: &Path) -> bool {
     sysfs_folder.join("device").exists()
-}
-
-fn read_text(path: &Path) -> String {
-    fs::read(path)
-        .map(|content| String::from_utf8_lossy(&content).into_owned())
-        .unwrap_or_default()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a rate; 52 bits are plenty")]

@@ -11,6 +11,5 @@ mod sampler;
 pub mod stat;
 pub mod users;
 
-pub(crate) use reader::namespace_inode;
 pub use reader::{ARGV_BYTES_MAX, ProcessReader, ProcessSnapshot};
 pub use sampler::{ProcessSampler, SamplerLimits, SamplerStats};

@@ -13,7 +13,9 @@ use super::stat::Stat;
 use super::users::UserNames;
 use crate::cgroups::CgroupTree;
 use crate::error::Error;
+use crate::namespace::namespace_inode;
 use crate::paths::Paths;
+use crate::text::number;
 use crate::time::{boot_unix_ns, unix_now_ns};
 
 /// Bytes of arguments kept per process; `argv_truncated` says when there were more.
@@ -234,7 +236,7 @@ fn set_parent_start(process: &mut Process, start: impl Fn(u32) -> Option<u64>) {
 }
 
 fn pid_of(name: &[u8]) -> Option<u32> {
-    u32::try_from(super::stat::number(name)?).ok()
+    u32::try_from(number(name)?).ok()
 }
 
 /// A file's content; a file that we may not read is as empty, one that is gone an error.
@@ -249,15 +251,6 @@ fn link(folder: &Path, name: &str) -> String {
     fs::read_link(folder.join(name))
         .map(|target| target.to_string_lossy().into_owned())
         .unwrap_or_default()
-}
-
-/// The inode in a namespace link such as `net:[4026531840]`; 0 when it has another form.
-pub(crate) fn namespace_inode(link: &Path) -> u64 {
-    let text = link.to_string_lossy();
-    text.split_once(":[")
-        .and_then(|(_, rest)| rest.strip_suffix(']'))
-        .and_then(|inode| inode.parse().ok())
-        .unwrap_or(0)
 }
 
 /// Splits `/proc/PID/cmdline` and cuts it at [`ARGV_BYTES_MAX`]. A program may have overwritten it
@@ -333,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn status_and_namespaces() {
+    fn status_of_a_container() {
         let status =
             Status::parse("Name:\tx\nUid:\t33\t0\t0\t0\nNStgid:\t900\t12\t1\nNSpid:\t901\t1\n");
         assert_eq!(
@@ -343,11 +336,6 @@ mod tests {
                 namespaced_pid: 1
             }
         );
-        assert_eq!(
-            namespace_inode(Path::new("net:[4026531840]")),
-            4_026_531_840
-        );
-        assert_eq!(namespace_inode(Path::new("net:[")), 0);
     }
 
     proptest! {

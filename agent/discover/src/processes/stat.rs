@@ -4,6 +4,7 @@
 
 use mesoscope_capture::event::ProcessId;
 
+use crate::text::number;
 use crate::time::TICK_NS;
 
 /// Flag of a kernel thread (`PF_KTHREAD`, `include/linux/sched.h`).
@@ -80,17 +81,6 @@ impl<'a> Stat<'a> {
             start_boottime_ns: self.start_ticks.saturating_mul(TICK_NS),
         }
     }
-}
-
-/// A decimal number and nothing else.
-pub(crate) fn number(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() {
-        return None;
-    }
-    digits.iter().try_fold(0_u64, |value, &digit| {
-        let digit = digit.checked_sub(b'0').filter(|digit| *digit <= 9)?;
-        value.checked_mul(10)?.checked_add(u64::from(digit))
-    })
 }
 
 #[cfg(test)]

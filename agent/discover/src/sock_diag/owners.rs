@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use mesoscope_capture::event::ProcessId;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::processes::namespace_inode;
-use crate::processes::stat::{Stat, number};
+use crate::namespace::namespace_inode;
+use crate::processes::stat::Stat;
+use crate::text::number;
 
 /// Who holds a socket, by which descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,8 +11,7 @@ use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 use super::message::{DUMPS, Description, request};
 use super::owners::{Owners, network_namespaces};
 use crate::error::Error;
-use crate::host::host_network_namespace;
-use crate::namespace;
+use crate::namespace::{self, host_network_namespace};
 use crate::netlink::{DATAGRAM_BYTES, dump};
 use crate::paths::Paths;
 
