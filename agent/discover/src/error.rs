@@ -48,3 +48,40 @@ impl Error {
         }
     }
 }
+
+/// An error with its causes, each said once: the libraries' own texts hide "permission denied".
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_are_said_once() {
+        let denied = || io::Error::from(io::ErrorKind::PermissionDenied);
+        let netlink = Error::Netlink {
+            doing: "open a socket",
+            source: denied(),
+        };
+        let said = with_causes(&netlink);
+        assert_eq!(said.matches("permission denied").count(), 1, "{said}");
+
+        #[derive(Debug, thiserror::Error)]
+        #[error("transport error")]
+        struct Opaque(#[source] io::Error);
+        let said = with_causes(&Opaque(denied()));
+        assert_eq!(said, "transport error: permission denied");
+    }
+}

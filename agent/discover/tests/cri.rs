@@ -8,11 +8,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use common::cri_client::{self, Kubelet};
+use common::{next_matching, next_state, until_listed};
 use mesoscope_discover::cgroups::CgroupTree;
 use mesoscope_discover::cri::{CriConfig, watch};
 use mesoscope_discover::paths::Paths;
-use mesoscope_discover::runtime::{RuntimeEvent, Watch};
-use mesoscope_proto::v1::{Container, ContainerState};
+use mesoscope_discover::runtime::RuntimeEvent;
+use mesoscope_proto::v1::ContainerState;
 
 struct Containerd(Child);
 
@@ -48,19 +49,6 @@ impl Drop for Containerd {
     }
 }
 
-async fn next<T>(watch: &mut Watch, wanted: impl Fn(RuntimeEvent) -> Option<T>) -> T {
-    let search = async {
-        loop {
-            let event = watch.events.recv().await.expect("the watcher runs on");
-            if let Some(found) = wanted(event) {
-                return found;
-            }
-        }
-    };
-    let found = tokio::time::timeout(Duration::from_secs(30), search).await;
-    found.expect("told within 30 s")
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_real_containerd_answers_and_is_found_again() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -72,15 +60,17 @@ async fn the_real_containerd_answers_and_is_found_again() {
     });
     for round in 1..=2 {
         let containerd = Containerd::start(folder.path(), &socket);
-        let (runtime, version) = next(&mut watch, |event| match event {
-            RuntimeEvent::Connected { runtime, version } => Some((runtime, version)),
+        let (runtime, version) = next_matching(&mut watch, |event| match event {
+            RuntimeEvent::Connected { runtime, version } => {
+                Some((runtime.clone(), version.clone()))
+            }
             _ => None,
         })
         .await;
         assert_eq!(runtime, "containerd");
         assert!(version.contains('.'), "{version}");
         for _ in 0..2 {
-            next(&mut watch, |event| {
+            next_matching(&mut watch, |event| {
                 matches!(event, RuntimeEvent::Listed { containers: 0 }).then_some(())
             })
             .await;
@@ -89,21 +79,11 @@ async fn the_real_containerd_answers_and_is_found_again() {
         assert_eq!(watch.stats.errors_total(), 0);
         assert!(watch.stats.capability("cri").available);
         drop(containerd);
-        next(&mut watch, |event| {
+        next_matching(&mut watch, |event| {
             matches!(event, RuntimeEvent::Disconnected { .. }).then_some(())
         })
         .await;
     }
-}
-
-async fn told(watch: &mut Watch, id: &str, state: ContainerState) -> Container {
-    next(watch, |event| match event {
-        RuntimeEvent::Upsert(container) if container.id == id && container.state() == state => {
-            Some(*container)
-        }
-        _ => None,
-    })
-    .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -117,22 +97,25 @@ async fn a_pod_of_the_real_containerd() {
         ..CriConfig::default()
     });
     let _containerd = Containerd::start(folder.path(), &socket);
-    next(&mut watch, |event| {
-        matches!(event, RuntimeEvent::Listed { .. }).then_some(())
-    })
-    .await;
+    until_listed(&mut watch).await;
     cri_client::import_image(folder.path(), &socket);
 
     let mut kubelet = Kubelet::connect(&socket).await;
     let pod = kubelet.run_pod("web-0", "shop").await;
     let container = kubelet.start_container(&pod).await;
 
-    let sandbox = told(&mut watch, &pod.id, ContainerState::Running).await;
+    let sandbox = next_state(&mut watch, &pod.id, |told| {
+        told.state() == ContainerState::Running
+    })
+    .await;
     assert_eq!(
         (sandbox.name.as_str(), sandbox.network_mode.as_str()),
         ("POD", "host")
     );
-    let running = told(&mut watch, &container, ContainerState::Running).await;
+    let running = next_state(&mut watch, &container, |told| {
+        told.state() == ContainerState::Running
+    })
+    .await;
     assert_eq!(
         (running.name.as_str(), running.runtime.as_str()),
         ("nginx", "containerd")
@@ -173,15 +156,18 @@ async fn a_pod_of_the_real_containerd() {
     }
 
     kubelet.stop_container(&container).await;
-    let exited = told(&mut watch, &container, ContainerState::Exited).await;
+    let exited = next_state(&mut watch, &container, |told| {
+        told.state() == ContainerState::Exited
+    })
+    .await;
     assert_eq!(exited.exit_code, 137);
     assert!(exited.finished_unix_ns > exited.started_unix_ns);
     kubelet.remove(&pod, &container).await;
     // One poll may find both gone; their order says nothing.
     let mut left = vec![container, pod.id.clone()];
     while !left.is_empty() {
-        let gone = next(&mut watch, |event| match event {
-            RuntimeEvent::Removed { id } => Some(id),
+        let gone = next_matching(&mut watch, |event| match event {
+            RuntimeEvent::Removed { id } => Some(id.clone()),
             _ => None,
         })
         .await;

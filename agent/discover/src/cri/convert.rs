@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use mesoscope_proto::address;
-use mesoscope_proto::v1::{Container, ContainerLimits, ContainerState, KeyValue, Mount};
+use mesoscope_proto::v1::{Container, ContainerLimits, ContainerState, Mount};
 use serde_json::Value;
 
 use super::api;
-use crate::runtime::{LIST_MAX, cut, pod_of};
+use crate::runtime::fields::{LIST_MAX, cores, cut, environment, key_values, pod_of};
 
 /// A pod sandbox: the container that holds the pod's namespaces, named "POD" as by the kubelet.
 pub(super) fn sandbox(runtime: &str, status: api::PodSandboxStatus) -> Container {
@@ -97,7 +97,7 @@ pub(super) fn container(
         oom_killed: status.reason == "OOMKilled",
         restarts: metadata.attempt,
         labels,
-        environment: environment(&specification),
+        environment: environment(texts(&specification["process"]["env"])),
         mounts: mounts(status.mounts),
         limits: Some(limits),
         hostname: text(&specification["hostname"]),
@@ -133,19 +133,6 @@ fn texts(value: &Value) -> Vec<String> {
     list.take(LIST_MAX).map(text).collect()
 }
 
-fn environment(specification: &Value) -> Vec<KeyValue> {
-    let variables = texts(&specification["process"]["env"]).into_iter();
-    variables
-        .map(|variable| {
-            let (key, value) = variable.split_once('=').unwrap_or((&variable, ""));
-            KeyValue {
-                key: key.to_owned(),
-                value: value.to_owned(),
-            }
-        })
-        .collect()
-}
-
 fn limits_of(specification: &Value) -> ContainerLimits {
     let resources = &specification["linux"]["resources"];
     let number = |value: &Value| value.as_i64().unwrap_or(0);
@@ -160,12 +147,9 @@ fn limits_of(specification: &Value) -> ContainerLimits {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "cores; 52 bits are plenty")]
 fn limits(quota: i64, period: i64, memory: i64) -> ContainerLimits {
-    // The kernel's period where none is given: 100 ms.
-    let period = if period > 0 { period } else { 100_000 };
     ContainerLimits {
-        cpus: quota.max(0) as f64 / period as f64,
+        cpus: cores(quota, period),
         memory_bytes: u64::try_from(memory).unwrap_or(0),
         pids: 0,
     }
@@ -181,19 +165,6 @@ fn mounts(mounts: Vec<api::Mount>) -> Vec<Mount> {
             r#type: "bind".to_owned(),
         })
         .collect()
-}
-
-fn key_values(map: HashMap<String, String>) -> Vec<KeyValue> {
-    let mut list: Vec<_> = map
-        .into_iter()
-        .take(LIST_MAX)
-        .map(|(key, value)| KeyValue {
-            key: cut(key),
-            value: cut(value),
-        })
-        .collect();
-    list.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-    list
 }
 
 /// Runtimes give 0, and some the year 1, for "never".

@@ -1,12 +1,13 @@
 //! Containers of containerd and CRI-O, by the Container Runtime Interface (v1).
 //!
-//! * `watcher`: finds the runtime and finds it again; `session`: one connection, its lists, events
-//!   and our questions.
+//! * `watcher`: how the runtime is reached and followed; `connection`: reaching it; `session`: one
+//!   connection, its lists, events and our questions.
 //! * `convert`: from the runtime's answers to our messages.
 //!
 //! The interface tells no names but those of Kubernetes: a container made past it (`ctr`, nerdctl)
 //! is known by its cgroup only.
 
+mod connection;
 mod convert;
 mod session;
 #[cfg(test)]
@@ -14,12 +15,9 @@ mod tests;
 mod watcher;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-
-use crate::runtime::{Watch, WatchStats};
+use crate::runtime::{Watch, reconnect};
 
 /// Generated from `proto/runtime/v1/cri.proto`.
 #[allow(dead_code, missing_docs, clippy::all, clippy::pedantic)]
@@ -58,12 +56,6 @@ impl Default for CriConfig {
 /// Outside of a tokio runtime.
 #[must_use]
 pub fn watch(config: CriConfig) -> Watch {
-    let (sender, events) = mpsc::channel(config.channel_capacity.max(1));
-    let stats = Arc::new(WatchStats::default());
-    let task = tokio::spawn(watcher::run(config, sender, Arc::clone(&stats)));
-    Watch {
-        events,
-        stats,
-        task,
-    }
+    let channel_capacity = config.channel_capacity;
+    reconnect::watch(watcher::CriRuntime::new(config), channel_capacity)
 }

@@ -4,7 +4,6 @@ use std::sync::atomic::Ordering;
 
 use mesoscope_proto::v1::Container;
 use rustc_hash::{FxHashMap, FxHashSet};
-use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tonic::{Code, Streaming};
 
@@ -13,18 +12,13 @@ use super::api::{
     ContainerEventResponse, ContainerEventType, ContainerStatusRequest, GetEventsRequest,
     ListContainersRequest, ListPodSandboxRequest, PodSandboxStatusRequest,
 };
+use super::connection::{Client, explain, timed};
 use super::convert;
-use super::watcher::{Client, explain, timed};
-use crate::runtime::{RuntimeEvent, WatchStats};
+use crate::runtime::RuntimeEvent;
+use crate::runtime::reconnect::{Ended, Outlet};
 
 /// Containers and sandboxes remembered as told; a node runs some hundreds.
 const KNOWN_MAX: usize = 16_384;
-
-/// Why a session ended.
-pub(super) enum Ended {
-    ReaderGone,
-    RuntimeLost(String),
-}
 
 /// What was told of a container or sandbox: its state, and what its pod's addresses are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,9 +35,8 @@ pub(super) struct Session<'a> {
     config: &'a CriConfig,
     client: Client,
     runtime: String,
-    sender: &'a mpsc::Sender<RuntimeEvent>,
-    stats: &'a WatchStats,
-    known: FxHashMap<String, Told>,
+    outlet: &'a Outlet,
+    known: &'a mut FxHashMap<String, Told>,
 }
 
 impl<'a> Session<'a> {
@@ -51,33 +44,33 @@ impl<'a> Session<'a> {
         config: &'a CriConfig,
         client: Client,
         runtime: String,
-        sender: &'a mpsc::Sender<RuntimeEvent>,
-        stats: &'a WatchStats,
-        known: FxHashMap<String, Told>,
+        outlet: &'a Outlet,
+        known: &'a mut FxHashMap<String, Told>,
     ) -> Self {
         Self {
             config,
             client,
             runtime,
-            sender,
-            stats,
+            outlet,
             known,
         }
     }
 
-    /// What was told, for the session after this one.
-    pub(super) fn into_known(self) -> FxHashMap<String, Told> {
-        self.known
-    }
-
-    pub(super) async fn run(&mut self) -> Ended {
-        match self.follow().await {
+    pub(super) async fn run(&mut self, version: String) -> Ended {
+        match self.follow(version).await {
             Ok(never) => match never {},
             Err(ended) => ended,
         }
     }
 
-    async fn follow(&mut self) -> Result<std::convert::Infallible, Ended> {
+    async fn follow(&mut self, version: String) -> Result<std::convert::Infallible, Ended> {
+        let runtime = self.runtime.clone();
+        self.outlet
+            .stats
+            .set_connected(format!("{runtime} {version}"));
+        self.outlet
+            .send(RuntimeEvent::Connected { runtime, version })
+            .await?;
         // Subscribed before the list, so that nothing happens between the two unseen.
         let mut events = self.subscribe().await;
         self.list().await?;
@@ -94,7 +87,7 @@ impl<'a> Session<'a> {
                     self.list().await?;
                     continue;
                 }
-                () = self.sender.closed() => return Err(Ended::ReaderGone),
+                () = self.outlet.sender.closed() => return Err(Ended::ReaderGone),
             };
             match event {
                 Some(event) => self.take_event(event).await?,
@@ -148,7 +141,7 @@ impl<'a> Session<'a> {
             self.tell_removed(id).await?;
         }
         let containers = listed.len();
-        self.send(RuntimeEvent::Listed { containers }).await
+        self.outlet.send(RuntimeEvent::Listed { containers }).await
     }
 
     fn differs(&self, id: &str, state: i32) -> bool {
@@ -156,7 +149,7 @@ impl<'a> Session<'a> {
     }
 
     async fn take_event(&mut self, event: ContainerEventResponse) -> Result<(), Ended> {
-        self.stats.events.fetch_add(1, Ordering::Relaxed);
+        self.outlet.stats.events.fetch_add(1, Ordering::Relaxed);
         let kind = event.container_event_type();
         let id = event.container_id;
         if kind == ContainerEventType::ContainerDeletedEvent {
@@ -175,7 +168,7 @@ impl<'a> Session<'a> {
     }
 
     async fn tell_sandbox(&mut self, id: &str) -> Result<(), Ended> {
-        self.stats.inspects.fetch_add(1, Ordering::Relaxed);
+        self.outlet.stats.inspects.fetch_add(1, Ordering::Relaxed);
         let question = timed(PodSandboxStatusRequest {
             pod_sandbox_id: id.to_owned(),
             verbose: false,
@@ -197,7 +190,7 @@ impl<'a> Session<'a> {
     }
 
     async fn tell_container(&mut self, id: &str, sandbox: &str) -> Result<(), Ended> {
-        self.stats.inspects.fetch_add(1, Ordering::Relaxed);
+        self.outlet.stats.inspects.fetch_add(1, Ordering::Relaxed);
         let question = timed(ContainerStatusRequest {
             container_id: id.to_owned(),
             verbose: true,
@@ -239,7 +232,7 @@ impl<'a> Session<'a> {
             Err(status) if status.code() == Code::NotFound => Ok(None),
             Err(status) if status.code() == Code::Unavailable => Err(lost(&status)),
             Err(status) => {
-                self.stats.errors.fetch_add(1, Ordering::Relaxed);
+                self.outlet.stats.errors.fetch_add(1, Ordering::Relaxed);
                 let reason = explain(&status);
                 tracing::debug!(%reason, "the runtime did not describe a container");
                 Ok(None)
@@ -251,21 +244,18 @@ impl<'a> Session<'a> {
         if self.known.len() < KNOWN_MAX || self.known.contains_key(&container.id) {
             self.known.insert(container.id.clone(), told);
         } else {
-            self.stats.overflows.fetch_add(1, Ordering::Relaxed);
+            self.outlet.stats.overflows.fetch_add(1, Ordering::Relaxed);
         }
-        self.send(RuntimeEvent::Upsert(Box::new(container))).await
+        self.outlet
+            .send(RuntimeEvent::Upsert(Box::new(container)))
+            .await
     }
 
     async fn tell_removed(&mut self, id: String) -> Result<(), Ended> {
         if self.known.remove(&id).is_none() {
             return Ok(());
         }
-        self.send(RuntimeEvent::Removed { id }).await
-    }
-
-    async fn send(&self, event: RuntimeEvent) -> Result<(), Ended> {
-        let sent = self.sender.send(event).await;
-        sent.map_err(|_| Ended::ReaderGone)
+        self.outlet.send(RuntimeEvent::Removed { id }).await
     }
 }
 

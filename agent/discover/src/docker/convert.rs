@@ -7,13 +7,11 @@ use bollard::models::{
     ContainerInspectResponse, EventActor, HostConfig, MountPoint, NetworkSettings, PortMap,
 };
 use mesoscope_proto::address;
-use mesoscope_proto::v1::{
-    Container, ContainerLimits, ContainerState, KeyValue, Mount, PortMapping,
-};
+use mesoscope_proto::v1::{Container, ContainerLimits, ContainerState, Mount, PortMapping};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::runtime::{LIST_MAX, cut, pod_of};
+use crate::runtime::fields::{LIST_MAX, cores, cut, environment, key_values, pod_of};
 
 /// A container as the engine describes it.
 pub(super) fn container(runtime: &str, inspect: ContainerInspectResponse) -> Container {
@@ -109,33 +107,6 @@ fn unix_ns(rfc3339: &str) -> u64 {
         .unwrap_or(0)
 }
 
-fn key_values(map: HashMap<String, String>) -> Vec<KeyValue> {
-    let mut list: Vec<_> = map
-        .into_iter()
-        .take(LIST_MAX)
-        .map(|(key, value)| KeyValue {
-            key: cut(key),
-            value: cut(value),
-        })
-        .collect();
-    list.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-    list
-}
-
-fn environment(variables: Vec<String>) -> Vec<KeyValue> {
-    variables
-        .into_iter()
-        .take(LIST_MAX)
-        .map(|variable| {
-            let (key, value) = variable.split_once('=').unwrap_or((&variable, ""));
-            KeyValue {
-                key: cut(key.to_owned()),
-                value: cut(value.to_owned()),
-            }
-        })
-        .collect()
-}
-
 /// The ports as they are bound; of a container that does not run, as they will be.
 fn ports(network: &NetworkSettings, host_config: &HostConfig) -> Vec<PortMapping> {
     let bound = network.ports.as_ref().filter(|ports| !ports.is_empty());
@@ -222,15 +193,14 @@ fn addresses(network: &NetworkSettings) -> Vec<Vec<u8>> {
 #[expect(clippy::cast_precision_loss, reason = "cores; 52 bits are plenty")]
 fn limits(host_config: &HostConfig) -> ContainerLimits {
     let nano_cpus = host_config.nano_cpus.unwrap_or(0).max(0);
-    let quota = host_config.cpu_quota.unwrap_or(0).max(0);
-    // The kernel's period where none is given: 100 ms.
-    let period = host_config.cpu_period.filter(|period| *period > 0);
-    let by_quota = quota as f64 / period.unwrap_or(100_000) as f64;
     ContainerLimits {
         cpus: if nano_cpus > 0 {
             nano_cpus as f64 / 1e9
         } else {
-            by_quota
+            cores(
+                host_config.cpu_quota.unwrap_or(0),
+                host_config.cpu_period.unwrap_or(0),
+            )
         },
         memory_bytes: u64::try_from(host_config.memory.unwrap_or(0)).unwrap_or(0),
         pids: u64::try_from(host_config.pids_limit.unwrap_or(0)).unwrap_or(0),
@@ -247,6 +217,7 @@ fn command(path: Option<String>, arguments: Option<Vec<String>>) -> Vec<String> 
 
 #[cfg(test)]
 mod tests {
+    use mesoscope_proto::v1::KeyValue;
     use proptest::prelude::*;
 
     use super::*;

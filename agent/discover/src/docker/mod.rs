@@ -1,22 +1,20 @@
 //! Containers of the Docker engine, as they change.
 //!
-//! * `watcher`: holds the connection and finds it again; `session`: one connection, its events and
-//!   our questions.
+//! * `watcher`: how the engine is reached and followed; `connection`: reaching it; `session`: one
+//!   connection, its events and our questions.
 //! * `pending`: what is still to be asked, bounded.
 //! * `convert`: from the engine's answers to our messages.
 
+mod connection;
 mod convert;
 mod pending;
 mod session;
 mod watcher;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-
-use crate::runtime::{Watch, WatchStats};
+use crate::runtime::{Watch, reconnect};
 
 /// How to watch the Docker engine.
 #[derive(Clone, Debug)]
@@ -46,12 +44,6 @@ impl Default for DockerConfig {
 /// Outside of a tokio runtime.
 #[must_use]
 pub fn watch(config: DockerConfig) -> Watch {
-    let (sender, events) = mpsc::channel(config.channel_capacity.max(1));
-    let stats = Arc::new(WatchStats::default());
-    let task = tokio::spawn(watcher::run(config, sender, Arc::clone(&stats)));
-    Watch {
-        events,
-        stats,
-        task,
-    }
+    let channel_capacity = config.channel_capacity;
+    reconnect::watch(watcher::Engine::new(config), channel_capacity)
 }

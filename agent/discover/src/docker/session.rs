@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error as DockerError;
@@ -14,18 +13,16 @@ use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, Stream, StreamExt};
 use mesoscope_proto::v1::{Container, ContainerState};
 use rustc_hash::{FxHashMap, FxHashSet};
-use tokio::sync::mpsc;
 use tokio::time::{Instant, interval_at, timeout};
 
+use super::connection::ANSWER_TIMEOUT;
 use super::pending::{Full, Next, Pending, Work};
-use super::watcher::chain;
 use super::{DockerConfig, convert};
-use crate::runtime::{RuntimeEvent, WatchStats};
+use crate::error::with_causes;
+use crate::runtime::RuntimeEvent;
+use crate::runtime::reconnect::{Ended, Outlet};
 use crate::time::unix_now_ns;
 
-/// How long the engine may take over one answer. It answers nothing about a container that it is
-/// starting, which takes seconds on a busy node.
-pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 /// Questions asked at a time: more would only make the engine busier.
 const IN_FLIGHT_MAX: usize = 4;
 /// Answers that wait for the reader's channel; while they do, nothing more is asked.
@@ -42,12 +39,6 @@ const ACTIONS: [&str; 11] = [
     "destroy",
 ];
 
-/// Why a session ended.
-pub(super) enum Ended {
-    ReaderGone,
-    EngineLost(String),
-}
-
 type Answer = (String, u32, Result<ContainerInspectResponse, Failure>);
 
 enum Failure {
@@ -60,12 +51,11 @@ pub(super) struct Session<'a> {
     config: &'a DockerConfig,
     docker: Docker,
     runtime: String,
-    sender: &'a mpsc::Sender<RuntimeEvent>,
-    stats: &'a WatchStats,
+    outlet: &'a Outlet,
     pending: Pending,
     outbox: VecDeque<RuntimeEvent>,
     /// Containers told, with the state last told.
-    known: FxHashMap<String, ContainerState>,
+    known: &'a mut FxHashMap<String, ContainerState>,
     relist: bool,
 }
 
@@ -74,9 +64,8 @@ impl<'a> Session<'a> {
         config: &'a DockerConfig,
         docker: Docker,
         version: &SystemVersion,
-        sender: &'a mpsc::Sender<RuntimeEvent>,
-        stats: &'a WatchStats,
-        known: FxHashMap<String, ContainerState>,
+        outlet: &'a Outlet,
+        known: &'a mut FxHashMap<String, ContainerState>,
     ) -> Self {
         let podman = version.components.iter().flatten();
         let podman = podman
@@ -86,8 +75,7 @@ impl<'a> Session<'a> {
             config,
             docker,
             runtime: if podman { "podman" } else { "docker" }.to_owned(),
-            sender,
-            stats,
+            outlet,
             pending: Pending::default(),
             outbox: VecDeque::new(),
             known,
@@ -97,7 +85,8 @@ impl<'a> Session<'a> {
 
     pub(super) async fn run(&mut self, version: &SystemVersion) -> Ended {
         let version = version.version.clone().unwrap_or_default();
-        self.stats
+        self.outlet
+            .stats
             .set_connected(format!("{} {version}", self.runtime));
         self.outbox.push_back(RuntimeEvent::Connected {
             runtime: self.runtime.clone(),
@@ -116,20 +105,21 @@ impl<'a> Session<'a> {
             if std::mem::take(&mut self.relist) {
                 match list(&docker).await {
                     Ok(containers) => self.take_list(containers),
-                    Err(reason) => return Ended::EngineLost(reason),
+                    Err(reason) => return Ended::RuntimeLost(reason),
                 }
             }
             self.ask(&docker, &mut in_flight);
             let depth = self.pending.len() + in_flight.len() + self.outbox.len();
-            self.stats
+            self.outlet
+                .stats
                 .queue_depth
                 .store(depth as u64, Ordering::Relaxed);
-            let sender = self.sender;
+            let sender = &self.outlet.sender;
             tokio::select! {
                 event = events.next() => match event {
                     Some(Ok(event)) => self.take_event(event),
-                    Some(Err(error)) => return Ended::EngineLost(chain(&error)),
-                    None => return Ended::EngineLost("the engine ended its stream of events".to_owned()),
+                    Some(Err(error)) => return Ended::RuntimeLost(with_causes(&error)),
+                    None => return Ended::RuntimeLost("the engine ended its stream of events".to_owned()),
                 },
                 Some(answer) = in_flight.next(), if !in_flight.is_empty() => self.take_answer(answer),
                 permit = sender.reserve(), if !self.outbox.is_empty() => match permit {
@@ -160,7 +150,7 @@ impl<'a> Session<'a> {
                 }
                 Some(Next::Container(id, Work::Remove)) => self.remove(id),
                 Some(Next::Container(id, Work::Inspect { attempts })) => {
-                    self.stats.inspects.fetch_add(1, Ordering::Relaxed);
+                    self.outlet.stats.inspects.fetch_add(1, Ordering::Relaxed);
                     in_flight.push(inspect(docker.clone(), id, attempts).boxed());
                 }
             }
@@ -168,13 +158,13 @@ impl<'a> Session<'a> {
     }
 
     fn take_event(&mut self, event: EventMessage) {
-        self.stats.events.fetch_add(1, Ordering::Relaxed);
+        self.outlet.stats.events.fetch_add(1, Ordering::Relaxed);
         let (Some(actor), Some(action)) = (event.actor, event.action) else {
-            self.stats.errors.fetch_add(1, Ordering::Relaxed);
+            self.outlet.stats.errors.fetch_add(1, Ordering::Relaxed);
             return;
         };
         let Some(id) = actor.id.clone() else {
-            self.stats.errors.fetch_add(1, Ordering::Relaxed);
+            self.outlet.stats.errors.fetch_add(1, Ordering::Relaxed);
             return;
         };
         if action == "destroy" {
@@ -212,7 +202,7 @@ impl<'a> Session<'a> {
 
     fn enqueue(&mut self, id: String, work: Work) {
         if self.pending.push(id, work) == Err(Full) {
-            self.stats.overflows.fetch_add(1, Ordering::Relaxed);
+            self.outlet.stats.overflows.fetch_add(1, Ordering::Relaxed);
             self.pending.clear();
             self.relist = true;
         }
@@ -245,7 +235,7 @@ impl<'a> Session<'a> {
         for (id, work) in work.chain(changed.into_iter().map(inspect)) {
             if self.pending.push(id, work).is_err() {
                 // The rest follows with the next list; until then their cgroups show them.
-                self.stats.overflows.fetch_add(1, Ordering::Relaxed);
+                self.outlet.stats.overflows.fetch_add(1, Ordering::Relaxed);
                 break;
             }
         }
@@ -261,7 +251,7 @@ impl<'a> Session<'a> {
                 }
             }
             Err(Failure::Other(reason)) => {
-                self.stats.errors.fetch_add(1, Ordering::Relaxed);
+                self.outlet.stats.errors.fetch_add(1, Ordering::Relaxed);
                 tracing::debug!(container = %id, %reason, "the engine did not describe a container");
                 if attempts + 1 < ATTEMPTS_MAX {
                     let attempts = attempts + 1;
@@ -269,11 +259,6 @@ impl<'a> Session<'a> {
                 }
             }
         }
-    }
-
-    /// What was told, for the session after this one.
-    pub(super) fn into_known(self) -> FxHashMap<String, ContainerState> {
-        self.known
     }
 }
 
@@ -303,7 +288,7 @@ async fn list(docker: &Docker) -> Result<Vec<ContainerSummary>, String> {
         ..ListContainersOptions::default()
     };
     match timeout(ANSWER_TIMEOUT, docker.list_containers(Some(options))).await {
-        Ok(answer) => answer.map_err(|error| chain(&error)),
+        Ok(answer) => answer.map_err(|error| with_causes(&error)),
         Err(_) => Err("the engine did not list its containers in time".to_owned()),
     }
 }
@@ -315,7 +300,7 @@ async fn inspect(docker: Docker, id: String, attempts: u32) -> Answer {
         Ok(Err(DockerError::DockerResponseServerError {
             status_code: 404, ..
         })) => Err(Failure::NoSuchContainer),
-        Ok(Err(error)) => Err(Failure::Other(chain(&error))),
+        Ok(Err(error)) => Err(Failure::Other(with_causes(&error))),
         Err(_) => Err(Failure::Other("no answer in time".to_owned())),
     };
     (id, attempts, answer)
