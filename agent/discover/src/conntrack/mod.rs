@@ -1,7 +1,7 @@
 //! Connection tracking: what address translation made of a connection, and UDP flows.
 //!
 //! * [`watch`]: a dump of the table, then its events; `watcher` holds the sockets.
-//! * [`NatFlow::parse`]: one message of the kernel.
+//! * `NatFlow::parse`: one message of the kernel.
 //!
 //! The flows are those of one network namespace. Translation inside of containers' own namespaces
 //! (sidecars that redirect) is not seen: the kernel can send the events of every namespace with an
