@@ -28,18 +28,18 @@ pub fn restart(away: Duration) -> Result<()> {
         .and_then(Pid::from_raw)
         .context("a pid is positive")?;
     kill_process(target, Signal::TERM)?;
-    wait_until(|| !std::path::Path::new(&format!("/proc/{pid}")).exists())
-        .context("dockerd does not end")?;
+    wait_until(|| has_ended(*pid)).context("dockerd does not end")?;
     std::thread::sleep(away);
     let (program, arguments) = words.split_first().context("dockerd has a command line")?;
     // A session of its own: it must outlive this bench.
     Command::new("setsid")
+        .arg("--fork")
         .arg(program)
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .spawn()
+        .status()
         .context("starting dockerd")?;
     wait_until(|| {
         Command::new("docker")
@@ -50,6 +50,14 @@ pub fn restart(away: Duration) -> Result<()> {
             .is_ok_and(|status| status.success())
     })
     .context("dockerd does not answer")
+}
+
+/// Gone, or waiting for a parent that does not ask for it.
+fn has_ended(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .ok()
+        .and_then(|stat| Some(stat.rsplit_once(") ")?.1.starts_with('Z')))
+        .unwrap_or(true)
 }
 
 fn wait_until(done: impl Fn() -> bool) -> Result<()> {
