@@ -407,7 +407,8 @@ fn process_cpu() -> Duration {
     clock(ClockId::ProcessCPUTime)
 }
 
-fn thread_cpu() -> Duration {
+/// CPU time of the calling thread.
+pub(super) fn thread_cpu() -> Duration {
     clock(ClockId::ThreadCPUTime)
 }
 

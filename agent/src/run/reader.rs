@@ -1,7 +1,7 @@
 //! The thread for everything that blocks: `/proc`, cgroup files, sock_diag.
 
 use std::sync::mpsc as std_mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mesoscope_capture::{Clock, MonoNs, ProcessId, Socket};
 use mesoscope_discover::cgroups::{CgroupTree, ContainerSampler, ContainerTarget};
@@ -11,6 +11,8 @@ use mesoscope_discover::processes::{ProcessReader, ProcessSampler, SamplerLimits
 use mesoscope_discover::sock_diag::SockDiag;
 use mesoscope_proto::v1;
 use tokio::sync::mpsc;
+
+use super::duties::thread_cpu;
 
 /// Requests that wait at most; the driver asks for each thing only when the last answer came.
 const REQUESTS_MAX: usize = 16;
@@ -28,7 +30,7 @@ pub enum Request {
     Sockets,
 }
 
-/// What it read, and how long that took.
+/// What it read, and the CPU time that it took.
 #[derive(Debug)]
 #[allow(missing_docs)]
 pub enum Answer {
@@ -55,7 +57,7 @@ pub enum Answer {
 #[derive(Debug)]
 pub struct Reader {
     requests: std_mpsc::SyncSender<Request>,
-    /// Answers with their cost, in the order of the requests.
+    /// Answers with the CPU time that each took, in the order of the requests.
     pub answers: mpsc::Receiver<(Answer, Duration)>,
 }
 
@@ -113,9 +115,11 @@ impl Files {
         answers: &mpsc::Sender<(Answer, Duration)>,
     ) {
         while let Ok(request) = requested.recv() {
-            let began = Instant::now();
+            // On a busy machine most of the time that it takes is not its own.
+            let before = thread_cpu();
             let answer = self.answer(request);
-            if answers.blocking_send((answer, began.elapsed())).is_err() {
+            let cost = thread_cpu().saturating_sub(before);
+            if answers.blocking_send((answer, cost)).is_err() {
                 return;
             }
         }
