@@ -38,3 +38,4 @@ pub use event::{
     CaptureStats, Event, EventKind, LossCounters, MapFill, MonoNs, ProcessId, ProgramStats,
     Protocol, RecordKind, Socket, Withheld,
 };
+pub use programs::SNAPSHOT as SNAPSHOT_PROGRAM;

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use mesoscope_capture::{CaptureStats, MonoNs};
+use mesoscope_capture::{CaptureStats, MonoNs, SNAPSHOT_PROGRAM};
 
 /// How long a window is open, at least: it ends with the tick after.
 const WINDOW_NS: u64 = 1_000_000_000;
@@ -62,7 +62,10 @@ impl ProgramsShare {
     /// percent of one core: exact while all of the time is measured, else smoothed, and 0 while
     /// nothing was.
     pub fn percent(&mut self, stats: &CaptureStats, passed: Duration) -> f64 {
-        let run_time_ns: u64 = stats.programs.iter().map(|one| one.run_time_ns).sum();
+        // The snapshot runs while the agent reads it: that is in the agent's own time already.
+        let programs = stats.programs.iter();
+        let of_others = programs.filter(|program| program.name != SNAPSHOT_PROGRAM);
+        let run_time_ns: u64 = of_others.map(|program| program.run_time_ns).sum();
         let ran = Duration::from_nanos(run_time_ns.saturating_sub(self.run_time_ns));
         let measured =
             Duration::from_nanos(stats.programs_measured_ns.saturating_sub(self.measured_ns));
@@ -111,8 +114,12 @@ mod tests {
             run_time_ns,
             ..ProgramStats::default()
         };
+        let snapshot = ProgramStats {
+            name: SNAPSHOT_PROGRAM.to_owned(),
+            ..program.clone()
+        };
         CaptureStats {
-            programs: vec![program.clone(), program],
+            programs: vec![program.clone(), snapshot, program],
             programs_measured_ns: measured_ns,
             ..CaptureStats::default()
         }
