@@ -1,9 +1,10 @@
 //! How changes enter: one file per kind of thing. Every message replaces or adds to what is known;
-//! the same message again changes nothing.
+//! messages that are told again, in their order, leave what was there before.
 
 mod connection;
 mod container;
 mod host;
+mod listener;
 mod process;
 
 use mesoscope_proto::v1::{self, change};
@@ -11,7 +12,8 @@ use mesoscope_proto::v1::{self, change};
 use crate::{Topology, error::ChangeRefused, keys::AgentKey};
 
 impl Topology {
-    /// One change of an agent. The same change again changes nothing.
+    /// One change of an agent. The same change again, before a later one of the same thing, changes
+    /// nothing; see the [crate] on whole streams that are told again.
     ///
     /// # Errors
     /// When the change is malformed or beyond a bound: it is counted, and nothing changes.

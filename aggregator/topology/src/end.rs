@@ -51,6 +51,18 @@ pub(crate) struct Merged {
     pub counters: bool,
     /// It was open and is not any more.
     pub closed: bool,
+    /// The times by which its listener is found.
+    pub span: bool,
+}
+
+/// The times by which the listener of a connection is found, in Unix nanoseconds; those that are
+/// not known yet are `u64::MAX`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// A listener that closed before this had nothing to do with it.
+    pub since: u64,
+    /// The one that listened then has it.
+    pub moment: u64,
 }
 
 fn endpoint(
@@ -136,6 +148,26 @@ impl Facts {
         self.state == ConnectionState::Open
     }
 
+    /// A TCP connection stays with the process that accepted it, whoever listens later. The
+    /// datagrams of a UDP flow go to whoever listens now, or listened last.
+    pub(crate) fn span(&self) -> Span {
+        let until = if self.is_open() {
+            u64::MAX
+        } else {
+            self.closed_unix_ns
+        };
+        let since = if self.opened_unix_ns == 0 {
+            until
+        } else {
+            self.opened_unix_ns
+        };
+        let moment = match self.protocol {
+            Protocol::Udp => until,
+            Protocol::Tcp | Protocol::Unspecified => since,
+        };
+        Span { since, moment }
+    }
+
     /// The same socket and not another one with a cookie that came again.
     pub(crate) fn same_tuple(&self, other: &Self) -> bool {
         self.protocol == other.protocol && self.local == other.local && self.remote == other.remote
@@ -154,6 +186,7 @@ impl Facts {
     /// stays ended, and what is known is not forgotten.
     pub(crate) fn merge(&mut self, new: Facts) -> Merged {
         let mut merged = Merged::default();
+        let span = self.span();
         let newer = new.bytes_sent.saturating_add(new.bytes_received)
             >= self.bytes_sent.saturating_add(self.bytes_received);
         let take = |old: &mut u64, new: u64| {
@@ -189,8 +222,10 @@ impl Facts {
             && (self.opened_unix_ns == 0 || new.opened_unix_ns < self.opened_unix_ns)
         {
             self.opened_unix_ns = new.opened_unix_ns;
+            merged.identity = true;
         }
         merged.identity |= self.merge_identity(new);
+        merged.span = self.span() != span;
         merged
     }
 
@@ -289,6 +324,11 @@ pub(crate) struct End {
 }
 
 impl End {
+    /// Whether the listener of its port can say more of it: whose it is, or who began.
+    pub(crate) fn is_undecided(&self) -> bool {
+        self.owner == Owner::Unknown || self.facts.direction == Direction::Unspecified
+    }
+
     /// The moment for telling connections with the same tuple apart.
     pub(crate) fn opened_ms(&self) -> u64 {
         let ns = if self.facts.opened_unix_ns == 0 {

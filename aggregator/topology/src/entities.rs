@@ -6,7 +6,11 @@ use mesoscope_proto::v1::{self, ContainerState, Protocol};
 
 use smallvec::SmallVec;
 
-use crate::keys::{AgentKey, ContainerKey, EndKey, ListenerKey, NodeKey, Owner};
+use crate::{
+    end::Span,
+    keys::{AgentKey, ContainerKey, EndKey, ListenerKey, NodeKey, Owner},
+    places::Port,
+};
 
 /// A process, running or just ended.
 #[derive(Debug)]
@@ -92,7 +96,7 @@ impl Container {
     }
 }
 
-/// A socket that waits for others.
+/// A socket that waits for others, or has closed and is kept for the connections of its time.
 #[derive(Debug)]
 pub(crate) struct Listener {
     pub agent: AgentKey,
@@ -103,6 +107,43 @@ pub(crate) struct Listener {
     pub owner: Owner,
     pub container: Option<ContainerKey>,
     pub epoch: u32,
+    /// 0 while it lives.
+    pub closed_unix_ns: u64,
+    /// When it goes, once it has closed.
+    pub kept_until_ms: u64,
+    /// A connection was drawn by it after it had closed.
+    pub consulted: bool,
+}
+
+impl Listener {
+    pub(crate) fn is_open(&self) -> bool {
+        self.closed_unix_ns == 0
+    }
+
+    pub(crate) fn port(&self) -> Port {
+        (self.agent, self.protocol, self.local.port())
+    }
+
+    /// How well it fits a connection that it can have had by its address and port; less is better.
+    /// `None` when it had closed before.
+    ///
+    /// In this order: it listened at the moment that counts; it listens on that very address; of
+    /// two that took turns on a port, the earlier one is the one that still lived then; then the
+    /// same answer whatever the order of arrival.
+    pub(crate) fn rank(&self, connection: Span) -> Option<(bool, bool, u64, u64)> {
+        let until = if self.is_open() {
+            u64::MAX
+        } else {
+            self.closed_unix_ns
+        };
+        let had_closed = until < connection.moment;
+        (until >= connection.since).then_some((
+            had_closed,
+            self.local.ip().is_unspecified(),
+            until.abs_diff(connection.moment),
+            self.cookie,
+        ))
+    }
 }
 
 /// True when the new figures differ from those told by more than noise.

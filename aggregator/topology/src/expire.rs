@@ -4,6 +4,7 @@ use mesoscope_proto::v1::{self, ContainerState};
 
 use crate::{
     Topology, ViewKind,
+    end::Merged,
     graph::Subject,
     keys::{AgentKey, Owner, ProcessKey},
 };
@@ -21,6 +22,7 @@ impl Topology {
     pub fn advance(&mut self, now_ms: u64, events: &mut Vec<v1::Event>) {
         self.flush_held(now_ms, events);
         self.expire_ends(now_ms);
+        self.expire_listeners(now_ms);
         self.expire_processes(now_ms);
         self.expire_containers(now_ms);
         for graph in &mut self.graphs {
@@ -220,7 +222,7 @@ impl Topology {
             self.forget_end(end, false, now_ms);
         }
         for listener in listeners {
-            self.remove_listener(listener, now_ms);
+            self.forget_listener(listener, now_ms);
         }
         for process in processes {
             self.remove_process(process);
@@ -288,9 +290,16 @@ impl Topology {
             if end.epoch == epoch || !end.facts.is_open() {
                 continue;
             }
+            let span = end.facts.span();
             end.facts.state = v1::ConnectionState::Closed;
             end.facts.closed_unix_ns = now_ms.saturating_mul(1_000_000);
-            self.refresh(key, now_ms);
+            let merged = Merged {
+                span: end.facts.span() != span,
+                identity: self.closing_parts(key),
+                counters: true,
+                closed: true,
+            };
+            self.settle_end(key, merged, false, now_ms);
             self.close_end(key, now_ms);
         }
     }
@@ -299,11 +308,14 @@ impl Topology {
         let swept: Vec<_> = self.agents[agent]
             .listeners
             .values()
-            .filter(|key| self.listeners[**key].epoch != epoch)
+            .filter(|key| {
+                let listener = &self.listeners[**key];
+                listener.epoch != epoch && listener.is_open()
+            })
             .copied()
             .collect();
         for key in swept {
-            self.remove_listener(key, now_ms);
+            self.close_listener(key, now_ms.saturating_mul(1_000_000), now_ms);
         }
     }
 

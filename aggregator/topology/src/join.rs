@@ -167,6 +167,14 @@ impl Topology {
         Some((rank, a.opened_ms().abs_diff(b.opened_ms())))
     }
 
+    /// Whether an end that has just closed may no longer have the same other end: its times decide
+    /// which connection with these addresses it is.
+    pub(crate) fn closing_parts(&self, key: EndKey) -> bool {
+        let end = &self.ends[key];
+        let peer = end.peer.and_then(|peer| self.ends.get(peer));
+        end.facts.opened_unix_ns == 0 || peer.is_some_and(|peer| self.fit(end, peer).is_none())
+    }
+
     /// Finds the best pairs among an end and all that could be related to it. The outcome depends
     /// on what is known and not on the order in which it came. Gives the ends whose other end
     /// changed.

@@ -5,6 +5,25 @@
 //! agent, [`Topology::advance`] a few times per second, and [`View::diff`] whenever its subscribers
 //! are due; the work of each is proportional to what changed.
 //!
+//! # What a view depends on
+//! On what is known, and not on how it came. The changes of one agent count in their order; those
+//! of several agents may come in any order between them, and an agent may tell again what it told
+//! before, from any point to its last word, and nothing has changed at the end.
+//!
+//! This holds for as long as what has ended is kept: [`Limits::ended_keep_ms`] after it was told, and
+//! within the other bounds. An end that is told again after it was forgotten is news and is shown
+//! once more; so the owner leaves out the batches that it has taken in, by their sequence.
+//!
+//! # Whose a connection is
+//! The process that an agent names for an end; the process of the other end where that was joined;
+//! else that of the listener it reached. A TCP connection reached the one that listened when it was
+//! opened, a UDP flow the one that listens now, or listened last, or did when it ended. So a closed
+//! listener keeps what came to it: closed connections to their own end, and open ones until it is
+//! forgotten itself; these are then drawn as a new aggregator would, by who listens now. Among
+//! several that fit, a listener on that very address comes before one on all, and the earlier one
+//! before the one that took its turn. Times of two hosts are compared as they are: between hosts,
+//! the difference of their clocks decides what came just around the closing.
+//!
 //! | where | what |
 //! |---|---|
 //! | `topology` | the tables, and how agents come and go |

@@ -16,8 +16,10 @@ pub struct Limits {
     pub connections: usize,
     /// Closed ends kept for a late other end; the oldest go first.
     pub closed_connections: usize,
-    /// Listening sockets.
+    /// Listening sockets, open or just closed.
     pub listeners: usize,
+    /// Closed listening sockets kept for the connections of their time; the oldest go first.
+    pub closed_listeners: usize,
     /// Names of addresses; the oldest go first.
     pub names: usize,
     /// Edges per view.
@@ -48,6 +50,7 @@ impl Default for Limits {
             connections: 300_000,
             closed_connections: 20_000,
             listeners: 100_000,
+            closed_listeners: 10_000,
             names: 50_000,
             edges: 200_000,
             pseudo_nodes: 2_000,

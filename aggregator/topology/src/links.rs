@@ -56,6 +56,7 @@ impl Topology {
             Some(peer) => self.place_of_end(peer),
             None => self.place_of_remote(end),
         };
+        let said = [here.listener, there.listener];
         let (protocol, application) = (end.facts.protocol, self.application(end, peer));
         let fresh = |end: &End| {
             let quiet = end.facts.adopted || self.agents[end.agent].in_snapshot;
@@ -109,6 +110,10 @@ impl Topology {
             }
         }
         self.ends[key].drawn = Some(drawn);
+        for listener in said.into_iter().flatten() {
+            let listener = &mut self.listeners[listener];
+            listener.consulted |= !listener.is_open();
+        }
     }
 
     fn application(&self, end: &End, peer: Option<&End>) -> crate::symbols::Symbol {

@@ -1,7 +1,7 @@
 //! Where an address is: which host or container has it, who listens there, and which ends point
 //! to it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use mesoscope_proto::v1::Protocol;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -27,17 +27,30 @@ pub(crate) fn scoped(agent: AgentKey, ip: IpAddr) -> ScopedAddress {
     (local.then_some(agent), ip)
 }
 
+/// The place in the lists of ends by remote address. Whoever listens on all addresses has every
+/// loopback address, so these have one list.
+fn shelf(agent: AgentKey, ip: IpAddr) -> ScopedAddress {
+    if is_loopback(ip) {
+        (Some(agent), IpAddr::V4(Ipv4Addr::LOCALHOST))
+    } else {
+        scoped(agent, ip)
+    }
+}
+
+/// A port of a host.
+pub(crate) type Port = (AgentKey, Protocol, u16);
+
 /// The indexes by address and port.
 #[derive(Debug, Default)]
 pub(crate) struct Places {
     owners: FxHashMap<IpAddr, SmallVec<[AddressOwner; 1]>>,
-    listeners: FxHashMap<(AgentKey, Protocol, u16), SmallVec<[ListenerKey; 1]>>,
+    listeners: FxHashMap<Port, SmallVec<[ListenerKey; 1]>>,
     /// Published ports of containers.
-    published: FxHashMap<(AgentKey, Protocol, u16), (ContainerKey, u16)>,
-    /// Ends by the remote address as this host knows it.
+    published: FxHashMap<Port, (ContainerKey, u16)>,
+    /// Ends by the remote address as this host knows it; all loopback addresses of a host are one.
     remotes: FxHashMap<ScopedAddress, Vec<EndKey>>,
-    /// Ends whose process the agent did not name, by their local port.
-    unattributed: FxHashMap<(AgentKey, Protocol, u16), FxHashSet<EndKey>>,
+    /// Ends of which their local port's listener may say more than the agent did.
+    undecided: FxHashMap<Port, FxHashSet<EndKey>>,
 }
 
 impl Places {
@@ -97,43 +110,23 @@ impl Places {
         }
     }
 
-    pub(crate) fn listen(
-        &mut self,
-        agent: AgentKey,
-        protocol: Protocol,
-        port: u16,
-        listener: ListenerKey,
-    ) {
-        self.listeners
-            .entry((agent, protocol, port))
-            .or_default()
-            .push(listener);
+    pub(crate) fn listen(&mut self, port: Port, listener: ListenerKey) {
+        self.listeners.entry(port).or_default().push(listener);
     }
 
-    pub(crate) fn unlisten(
-        &mut self,
-        agent: AgentKey,
-        protocol: Protocol,
-        port: u16,
-        listener: ListenerKey,
-    ) {
-        let key = (agent, protocol, port);
-        if let Some(list) = self.listeners.get_mut(&key) {
+    pub(crate) fn unlisten(&mut self, port: Port, listener: ListenerKey) {
+        if let Some(list) = self.listeners.get_mut(&port) {
             list.retain(|known| *known != listener);
             if list.is_empty() {
-                self.listeners.remove(&key);
+                self.listeners.remove(&port);
             }
         }
     }
 
-    pub(crate) fn listeners(
-        &self,
-        agent: AgentKey,
-        protocol: Protocol,
-        port: u16,
-    ) -> &[ListenerKey] {
+    /// Those that listen there, and those that did and are kept.
+    pub(crate) fn listeners(&self, port: Port) -> &[ListenerKey] {
         self.listeners
-            .get(&(agent, protocol, port))
+            .get(&port)
             .map_or(&[], |list| list.as_slice())
     }
 
@@ -164,18 +157,13 @@ impl Places {
         }
     }
 
-    pub(crate) fn published(
-        &self,
-        agent: AgentKey,
-        protocol: Protocol,
-        host_port: u16,
-    ) -> Option<(ContainerKey, u16)> {
-        self.published.get(&(agent, protocol, host_port)).copied()
+    pub(crate) fn published(&self, host_port: Port) -> Option<(ContainerKey, u16)> {
+        self.published.get(&host_port).copied()
     }
 
     /// Lists an end under its remote address; gives its place in the list.
     pub(crate) fn list_remote(&mut self, agent: AgentKey, remote: SocketAddr, end: EndKey) -> u32 {
-        let list = self.remotes.entry(scoped(agent, remote.ip())).or_default();
+        let list = self.remotes.entry(shelf(agent, remote.ip())).or_default();
         list.push(end);
         u32::try_from(list.len() - 1).expect("ends are bounded far below 2^32")
     }
@@ -187,7 +175,7 @@ impl Places {
         remote: SocketAddr,
         slot: u32,
     ) -> Option<EndKey> {
-        let key = scoped(agent, remote.ip());
+        let key = shelf(agent, remote.ip());
         let list = self.remotes.get_mut(&key)?;
         list.swap_remove(slot as usize);
         let moved = list.get(slot as usize).copied();
@@ -197,48 +185,27 @@ impl Places {
         moved
     }
 
-    pub(crate) fn pointing_to(&self, address: ScopedAddress) -> &[EndKey] {
-        self.remotes.get(&address).map_or(&[], Vec::as_slice)
+    /// Ends whose remote address, as an agent sees it, may be this one.
+    pub(crate) fn pointing_to(&self, agent: AgentKey, ip: IpAddr) -> &[EndKey] {
+        self.remotes
+            .get(&shelf(agent, ip))
+            .map_or(&[], Vec::as_slice)
     }
 
-    pub(crate) fn set_unattributed(
-        &mut self,
-        agent: AgentKey,
-        protocol: Protocol,
-        port: u16,
-        end: EndKey,
-    ) {
-        self.unattributed
-            .entry((agent, protocol, port))
-            .or_default()
-            .insert(end);
+    pub(crate) fn list_undecided(&mut self, local: Port, end: EndKey) {
+        self.undecided.entry(local).or_default().insert(end);
     }
 
-    pub(crate) fn set_attributed(
-        &mut self,
-        agent: AgentKey,
-        protocol: Protocol,
-        port: u16,
-        end: EndKey,
-    ) {
-        let key = (agent, protocol, port);
-        if let Some(ends) = self.unattributed.get_mut(&key) {
+    pub(crate) fn unlist_undecided(&mut self, local: Port, end: EndKey) {
+        if let Some(ends) = self.undecided.get_mut(&local) {
             ends.remove(&end);
             if ends.is_empty() {
-                self.unattributed.remove(&key);
+                self.undecided.remove(&local);
             }
         }
     }
 
-    pub(crate) fn unattributed(
-        &self,
-        agent: AgentKey,
-        protocol: Protocol,
-        port: u16,
-    ) -> Vec<EndKey> {
-        self.unattributed
-            .get(&(agent, protocol, port))
-            .map(|ends| ends.iter().copied().collect())
-            .unwrap_or_default()
+    pub(crate) fn undecided(&self, local: Port) -> impl Iterator<Item = EndKey> + '_ {
+        self.undecided.get(&local).into_iter().flatten().copied()
     }
 }

@@ -1,16 +1,14 @@
 //! Which process, container and host is behind each side of a connection, and which node of each
 //! view stands for it.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-};
+use std::{net::IpAddr, sync::Arc};
 
-use mesoscope_proto::v1::{Direction, Protocol};
+use mesoscope_proto::v1::Direction;
 
 use crate::{
     Topology, ViewKind, address,
-    end::End,
+    end::{End, Facts},
+    entities::Listener,
     graph::Subject,
     keys::{AgentKey, ContainerKey, EndKey, ListenerKey, NodeKey, Owner},
     places::{AddressOwner, scoped},
@@ -26,6 +24,8 @@ pub(crate) struct Place {
     /// The agent that sees the address, where it means something only there.
     pub scope: Option<AgentKey>,
     pub name: Option<Arc<str>>,
+    /// The listener that said something of it.
+    pub listener: Option<ListenerKey>,
 }
 
 /// A node, or the pseudo node to be made.
@@ -39,12 +39,12 @@ impl Topology {
     pub(crate) fn place_of_end(&self, end: &End) -> Place {
         let mut owner = end.owner;
         let mut container = end.container;
+        let listener = self.listener_of_end(end);
         if owner == Owner::Unknown
-            && end.facts.direction != Direction::Outbound
-            && let Some(listener) = self.listener_of_end(end)
+            && let Some(listener) = listener.map(|key| &self.listeners[key])
         {
-            owner = self.listeners[listener].owner;
-            container = container.or(self.listeners[listener].container);
+            owner = listener.owner;
+            container = container.or(listener.container);
         }
         container = container.or_else(|| self.container_of(owner));
         Place {
@@ -54,6 +54,7 @@ impl Topology {
             ip: end.facts.local.ip(),
             scope: scoped(end.agent, end.facts.local.ip()).0,
             name: None,
+            listener,
         }
     }
 
@@ -62,29 +63,42 @@ impl Topology {
         process.container
     }
 
-    /// The listener from which an inbound end came.
-    pub(crate) fn listener_of_end(&self, end: &End) -> Option<ListenerKey> {
+    /// The listener from which an end came that may be inbound, where the agent left something open.
+    fn listener_of_end(&self, end: &End) -> Option<ListenerKey> {
         let facts = &end.facts;
-        let fits = |key: &&ListenerKey| {
-            let listener = &self.listeners[**key];
+        if !end.is_undecided() || facts.direction == Direction::Outbound {
+            return None;
+        }
+        self.listener_at(end.agent, facts.local.port(), facts, |listener| {
             let namespace = listener.network_namespace == facts.network_namespace
                 || listener.network_namespace == 0
                 || facts.network_namespace == 0;
             namespace
                 && (listener.local.ip().is_unspecified() || listener.local.ip() == facts.local.ip())
-        };
-        self.places
-            .listeners(end.agent, facts.protocol, facts.local.port())
-            .iter()
-            .filter(fits)
-            .min_by_key(|key| self.listener_order(**key))
-            .copied()
+        })
     }
 
-    /// Exact addresses first, then the same answer whatever the order of arrival.
-    fn listener_order(&self, key: ListenerKey) -> (bool, u64) {
-        let listener = &self.listeners[key];
-        (listener.local.ip().is_unspecified(), listener.cookie)
+    /// The listener that a connection with these facts reached on a port of an agent. The answer
+    /// depends on what is known of both and not on the order in which it came: a listener that has
+    /// closed still has the connections of its time.
+    fn listener_at(
+        &self,
+        agent: AgentKey,
+        port: u16,
+        connection: &Facts,
+        fits: impl Fn(&Listener) -> bool,
+    ) -> Option<ListenerKey> {
+        let span = connection.span();
+        self.places
+            .listeners((agent, connection.protocol, port))
+            .iter()
+            .filter_map(|key| {
+                let listener = &self.listeners[*key];
+                let rank = listener.rank(span).filter(|_| fits(listener))?;
+                Some((rank, *key))
+            })
+            .min_by_key(|(rank, _)| *rank)
+            .map(|(_, key)| key)
     }
 
     /// The other side of a connection of which only this end is known.
@@ -98,15 +112,15 @@ impl Topology {
             ip,
             scope: scoped(end.agent, ip).0,
             name: None,
+            listener: None,
         };
         if address::is_loopback(ip) {
             place.agent = Some(end.agent);
             place.container = end.container.or_else(|| self.container_of(end.owner));
-            let listener =
-                self.listener_at(end.agent, end.facts.protocol, remote.port(), |listener| {
-                    listener.network_namespace == end.facts.network_namespace
-                        && (listener.local.ip().is_unspecified() || listener.local.ip() == ip)
-                });
+            let listener = self.listener_at(end.agent, remote.port(), &end.facts, |listener| {
+                listener.network_namespace == end.facts.network_namespace
+                    && (listener.local.ip().is_unspecified() || listener.local.ip() == ip)
+            });
             self.settle(&mut place, listener);
             return place;
         }
@@ -116,7 +130,7 @@ impl Topology {
             // Containers of one pod share their address.
             place.container = owners.iter().filter_map(|owner| owner.container).min();
             for owner in &owners {
-                if self.settle_on(&mut place, *owner, end.facts.protocol, remote) {
+                if self.settle_on(&mut place, *owner, &end.facts) {
                     break;
                 }
             }
@@ -126,16 +140,13 @@ impl Topology {
         place
     }
 
-    fn settle_on(
-        &self,
-        place: &mut Place,
-        owner: AddressOwner,
-        protocol: Protocol,
-        remote: SocketAddr,
-    ) -> bool {
+    fn settle_on(&self, place: &mut Place, owner: AddressOwner, connection: &Facts) -> bool {
+        let remote = connection.real_remote();
         let (mut container, mut port) = (owner.container, remote.port());
         if container.is_none()
-            && let Some((published, inside)) = self.places.published(owner.agent, protocol, port)
+            && let Some((published, inside)) =
+                self.places
+                    .published((owner.agent, connection.protocol, port))
         {
             (container, port) = (Some(published), inside);
             place.container = container;
@@ -144,7 +155,7 @@ impl Topology {
             .host
             .as_ref()
             .map_or(0, |host| host.network_namespace);
-        let listener = self.listener_at(owner.agent, protocol, port, |listener| {
+        let listener = self.listener_at(owner.agent, port, connection, |listener| {
             if listener.local.ip() == remote.ip() {
                 return true;
             }
@@ -159,22 +170,8 @@ impl Topology {
         self.settle(place, listener)
     }
 
-    fn listener_at(
-        &self,
-        agent: AgentKey,
-        protocol: Protocol,
-        port: u16,
-        fits: impl Fn(&crate::entities::Listener) -> bool,
-    ) -> Option<ListenerKey> {
-        self.places
-            .listeners(agent, protocol, port)
-            .iter()
-            .filter(|key| fits(&self.listeners[**key]))
-            .min_by_key(|key| self.listener_order(**key))
-            .copied()
-    }
-
     fn settle(&self, place: &mut Place, listener: Option<ListenerKey>) -> bool {
+        place.listener = listener;
         let Some(listener) = listener.map(|key| &self.listeners[key]) else {
             return false;
         };
@@ -258,7 +255,10 @@ impl Topology {
             (Direction::Inbound, _) | (_, Direction::Outbound) => return false,
             _ => {}
         }
-        let serves = |end: &End| self.listener_of_end(end).is_some();
+        // An end that says which way it went has nothing to learn from its listener.
+        let serves = |end: &End| {
+            end.facts.direction == Direction::Unspecified && self.listener_of_end(end).is_some()
+        };
         match (serves(end), peer.is_some_and(serves)) {
             (true, false) => return false,
             (false, true) => return true,
@@ -271,7 +271,7 @@ impl Topology {
 
     /// Ends whose other side may now be another one, after something came to or left an address.
     pub(crate) fn ends_pointing_to(&self, agent: AgentKey, ip: IpAddr) -> Vec<EndKey> {
-        self.places.pointing_to(scoped(agent, ip)).to_vec()
+        self.places.pointing_to(agent, ip).to_vec()
     }
 }
 

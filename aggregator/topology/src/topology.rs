@@ -30,6 +30,7 @@ pub(crate) struct Totals {
     pub joined: u64,
     pub ended_processes_evicted: u64,
     pub closed_connections_evicted: u64,
+    pub closed_listeners_evicted: u64,
     pub held_events_cut_short: u64,
 }
 
@@ -54,6 +55,7 @@ pub struct Topology {
     pub(crate) ended_processes: VecDeque<(u64, ProcessKey)>,
     pub(crate) ended_containers: VecDeque<(u64, ContainerKey)>,
     pub(crate) closed_ends: VecDeque<(u64, EndKey)>,
+    pub(crate) closed_listeners: VecDeque<(u64, ListenerKey)>,
     pub(crate) held_events: VecDeque<(u64, EndKey)>,
     /// Containers of which only processes or sockets are known, to look after.
     pub(crate) unknown_containers: Vec<ContainerKey>,
@@ -94,6 +96,7 @@ impl Topology {
             ended_processes: VecDeque::new(),
             ended_containers: VecDeque::new(),
             closed_ends: VecDeque::new(),
+            closed_listeners: VecDeque::new(),
             held_events: VecDeque::new(),
             unknown_containers: Vec::new(),
             evicted_early: VecDeque::new(),
@@ -223,8 +226,11 @@ impl Topology {
     /// end was told before them, and forgotten) is over with the last of these.
     pub(crate) fn is_over(&self, process: &Process) -> bool {
         let open = |end: &EndKey| self.ends.get(*end).is_some_and(|end| end.facts.is_open());
+        let listens = |key: &ListenerKey| self.listeners.get(*key).is_some_and(Listener::is_open);
         process.has_ended()
-            || (!process.known && process.listeners.is_empty() && !process.ends.iter().any(open))
+            || (!process.known
+                && !process.listeners.iter().any(listens)
+                && !process.ends.iter().any(open))
     }
 
     pub(crate) fn touch_process(&mut self, process: ProcessKey) {

@@ -221,6 +221,7 @@ fn limits() -> Limits {
         connections: 3,
         closed_connections: 2,
         listeners: 2,
+        closed_listeners: 1,
         names: 2,
         edges: 2,
         pseudo_nodes: 2,

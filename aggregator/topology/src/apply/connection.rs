@@ -1,14 +1,13 @@
-//! Connections and listening sockets.
+//! Connections, by their ends.
 
 use mesoscope_proto::v1::{self, ConnectionState};
-use smallvec::SmallVec;
 
 use crate::{
     Topology,
     end::{End, Facts, Held, Merged},
-    entities::{Listener, Process},
+    entities::Process,
     error::ChangeRefused,
-    keys::{AgentKey, ContainerKey, EndKey, ListenerKey, Owner},
+    keys::{AgentKey, ContainerKey, EndKey, Owner},
 };
 
 impl Topology {
@@ -49,9 +48,13 @@ impl Topology {
         if needs_index {
             self.unindex(key);
         }
-        let merged = self.ends[key].facts.merge(facts);
+        let mut merged = self.ends[key].facts.merge(facts);
+        merged.identity |= merged.closed && self.closing_parts(key);
         if needs_index {
             self.index(key);
+        }
+        if merged.identity {
+            self.list_undecided(key);
         }
         if new_owner {
             self.set_owner(key, owner);
@@ -71,13 +74,15 @@ impl Topology {
     }
 
     /// Draws what a merge changed.
-    fn settle_end(&mut self, key: EndKey, merged: Merged, moved: bool, now_ms: u64) {
+    pub(crate) fn settle_end(&mut self, key: EndKey, merged: Merged, moved: bool, now_ms: u64) {
         if merged.identity || moved {
             let mut changed = self.rejoin(key);
             if !changed.contains(&key) {
                 changed.push(key);
             }
             self.redraw(&changed, now_ms);
+        } else if merged.span && self.has_closed_listeners() {
+            self.redraw(&[key], now_ms);
         }
         if merged.counters {
             self.refresh(key, now_ms);
@@ -135,7 +140,7 @@ impl Topology {
         Ok(())
     }
 
-    fn container_named(
+    pub(super) fn container_named(
         &mut self,
         agent: AgentKey,
         id: &str,
@@ -184,22 +189,28 @@ impl Topology {
         self.leave_process(key);
         let end = &mut self.ends[key];
         let before = std::mem::replace(&mut end.owner, owner);
-        let place = (end.agent, end.facts.protocol, end.facts.local.port());
-        if owner == Owner::Unknown {
-            self.places.set_unattributed(place.0, place.1, place.2, key);
-        } else {
-            self.places.set_attributed(place.0, place.1, place.2, key);
-        }
         if let Owner::Known(process) = owner {
             let list = &mut self.processes[process].ends;
             list.push(key);
             end.process_slot =
                 u32::try_from(list.len() - 1).expect("ends are bounded far below 2^32");
         }
+        self.list_undecided(key);
         self.touch_nameless(before);
         self.touch_nameless(owner);
         if before != owner {
             self.drop_nameless(before);
+        }
+    }
+
+    /// Enters an end, or takes it out, where listeners look for those of which they can say more.
+    fn list_undecided(&mut self, key: EndKey) {
+        let end = &self.ends[key];
+        let place = (end.agent, end.facts.protocol, end.facts.local.port());
+        if end.is_undecided() {
+            self.places.list_undecided(place, key);
+        } else {
+            self.places.unlist_undecided(place, key);
         }
     }
 
@@ -238,7 +249,7 @@ impl Topology {
             return;
         };
         let (agent, cookie, peer) = (end.agent, end.cookie, end.peer);
-        let place = (end.facts.protocol, end.facts.local.port());
+        let place = (agent, end.facts.protocol, end.facts.local.port());
         let peer_open = peer
             .and_then(|peer| self.ends.get(peer))
             .is_some_and(|peer| peer.facts.is_open());
@@ -250,7 +261,7 @@ impl Topology {
         let owner = self.ends[key].owner;
         self.leave_process(key);
         self.touch_nameless(owner);
-        self.places.set_attributed(agent, place.0, place.1, key);
+        self.places.unlist_undecided(place, key);
         if let Some(agent) = self.agents.get_mut(agent) {
             agent.ends.remove(&cookie);
         }
@@ -269,7 +280,7 @@ impl Topology {
     }
 
     /// Whether a process of which only sockets are known is over follows from these.
-    fn touch_nameless(&mut self, owner: Owner) {
+    pub(crate) fn touch_nameless(&mut self, owner: Owner) {
         if let Owner::Known(process) = owner
             && self.processes.get(process).is_some_and(|it| !it.known)
         {
@@ -278,7 +289,7 @@ impl Topology {
     }
 
     /// A process of which only sockets were known goes with its last socket.
-    fn drop_nameless(&mut self, owner: Owner) {
+    pub(crate) fn drop_nameless(&mut self, owner: Owner) {
         let nameless = |process: &Process| {
             !process.known && process.ends.is_empty() && process.listeners.is_empty()
         };
@@ -287,149 +298,5 @@ impl Topology {
         {
             self.remove_process(process);
         }
-    }
-
-    pub(super) fn apply_listener(
-        &mut self,
-        agent: AgentKey,
-        message: &v1::Listener,
-        now_ms: u64,
-        events: &mut Vec<v1::Event>,
-    ) -> Result<(), ChangeRefused> {
-        let protocol = message.protocol();
-        let local = message.local.as_ref().and_then(v1::Endpoint::socket_addr);
-        let Some(local) =
-            local.filter(|_| message.cookie != 0 && protocol != v1::Protocol::Unspecified)
-        else {
-            return Err(ChangeRefused::Malformed("the socket of a listener"));
-        };
-        let known = self.agents[agent].listeners.get(&message.cookie).copied();
-        if message.closed_unix_ns != 0 {
-            if let Some(known) = known {
-                self.remove_listener(known, now_ms);
-            }
-            return Ok(());
-        }
-        if known.is_none() && self.listeners.len() >= self.limits.listeners {
-            return Err(ChangeRefused::Full("listeners"));
-        }
-        let owner = self.ensure_process(agent, message.process.as_ref(), now_ms)?;
-        let container = self.container_named(agent, &message.container_id, now_ms)?;
-        let listener = Listener {
-            agent,
-            cookie: message.cookie,
-            protocol,
-            local,
-            network_namespace: message.network_namespace,
-            owner,
-            container,
-            epoch: self.agents[agent].epoch,
-        };
-        if let Some(known) = known {
-            let entry = &mut self.listeners[known];
-            let same = (
-                entry.local,
-                entry.protocol,
-                entry.network_namespace,
-                entry.owner,
-                entry.container,
-            ) == (
-                local,
-                protocol,
-                listener.network_namespace,
-                owner,
-                container,
-            );
-            entry.epoch = listener.epoch;
-            if same {
-                return Ok(());
-            }
-            self.remove_listener(known, now_ms);
-        }
-        let owner = self.ensure_process(agent, message.process.as_ref(), now_ms)?;
-        let listener = Listener { owner, ..listener };
-        let key = self.listeners.insert(listener);
-        self.agents[agent].listeners.insert(message.cookie, key);
-        self.places.listen(agent, protocol, local.port(), key);
-        if let Owner::Known(process) = owner {
-            self.processes[process].listeners.push(key);
-            self.touch_process(process);
-        }
-        for end in self.ends_concerned_by(key) {
-            self.redraw(&[end], now_ms);
-            if self.ends[end].held.any() {
-                self.offer_events(end, now_ms, events);
-            }
-        }
-        Ok(())
-    }
-
-    pub(crate) fn remove_listener(&mut self, key: ListenerKey, now_ms: u64) {
-        let concerned = self.ends_concerned_by(key);
-        let Some(listener) = self.listeners.remove(key) else {
-            return;
-        };
-        let port = listener.local.port();
-        self.places
-            .unlisten(listener.agent, listener.protocol, port, key);
-        let owner = listener.owner.process();
-        if let Some(process) = owner.and_then(|key| self.processes.get_mut(key)) {
-            process.listeners.retain(|known| *known != key);
-        }
-        self.touch_nameless(listener.owner);
-        if let Some(agent) = self.agents.get_mut(listener.agent) {
-            agent.listeners.remove(&listener.cookie);
-        }
-        for end in concerned {
-            // What has closed was with the one that listened then.
-            if self.ends[end].facts.is_open() {
-                self.redraw(&[end], now_ms);
-            }
-        }
-        self.drop_nameless(listener.owner);
-    }
-
-    /// Ends whose process, or whose other side, this listener may tell.
-    pub(crate) fn ends_concerned_by(&self, key: ListenerKey) -> SmallVec<[EndKey; 8]> {
-        let mut concerned: SmallVec<[EndKey; 8]> = SmallVec::new();
-        let Some(listener) = self.listeners.get(key) else {
-            return concerned;
-        };
-        let (agent, port) = (listener.agent, listener.local.port());
-        concerned.extend(self.places.unattributed(agent, listener.protocol, port));
-        // A published port is reached under another number.
-        let mut ports: SmallVec<[u16; 2]> = SmallVec::new();
-        ports.push(port);
-        if let Some(container) = listener.container.and_then(|key| self.containers.get(key)) {
-            let published = super::container::published(&container.record);
-            ports.extend(
-                published
-                    .iter()
-                    .filter(|(_, _, inside)| *inside == port)
-                    .map(|(_, host, _)| *host),
-            );
-        }
-        let mut at = |ip| {
-            for end in self.places.pointing_to(crate::places::scoped(agent, ip)) {
-                let facts = &self.ends[*end].facts;
-                let unjoined = self.ends[*end].peer.is_none();
-                if unjoined
-                    && facts.protocol == listener.protocol
-                    && ports.contains(&facts.real_remote().port())
-                {
-                    concerned.push(*end);
-                }
-            }
-        };
-        if listener.local.ip().is_unspecified() {
-            at([127, 0, 0, 1].into());
-            at(std::net::Ipv6Addr::LOCALHOST.into());
-            for ip in self.addresses_of(agent, listener.container) {
-                at(ip);
-            }
-        } else {
-            at(listener.local.ip());
-        }
-        concerned
     }
 }
