@@ -14,6 +14,8 @@ use aya::{
     },
 };
 
+use rustix::fs::fstat;
+
 use crate::{
     Capability, CaptureError, Tier2,
     capability::TIER2,
@@ -29,16 +31,24 @@ enum Link {
     Release(CgroupSockLink),
 }
 
+/// The hooks at one directory.
+struct Place {
+    /// Of the directory: the cgroup's id, which no later cgroup gets again.
+    inode: u64,
+    links: Vec<Link>,
+}
+
 /// The hooks that are attached, and where.
 #[derive(Default)]
 pub struct Packets {
-    links: Vec<Link>,
+    places: Vec<Place>,
     on: Tier2,
     failures: Vec<String>,
 }
 
 impl Packets {
-    /// Attaches where `tier2` says and detaches everywhere else.
+    /// Attaches where `tier2` says and detaches everywhere else. Hooks that stay are not touched: two at
+    /// once would count a packet twice, none would miss it.
     ///
     /// # Errors
     /// When nothing of what was asked for could be attached; what was attached before stays then.
@@ -49,36 +59,59 @@ impl Packets {
         tier2: &Tier2,
     ) -> Result<(), CaptureError> {
         let mut failures = Vec::new();
-        let mut links = Vec::new();
+        let mut wanted: Vec<(u64, String, OwnedFd)> = Vec::new();
+        let mut want = |title: String, directory: OwnedFd| match fstat(&directory) {
+            Ok(stat) => wanted.push((stat.st_ino, title, directory)),
+            Err(error) => failures.push(format!("{title}: {error}")),
+        };
+        let mut unknown = Vec::new();
         match tier2 {
             Tier2::Off => {}
-            Tier2::Node => match root {
-                Ok(root) => at(ebpf, root.as_fd(), "the root", &mut links, &mut failures),
-                Err(reason) => failures.push(reason.clone()),
+            Tier2::Node => match root.as_ref().map(OwnedFd::try_clone) {
+                Ok(Ok(root)) => want("the root".to_owned(), root),
+                Ok(Err(error)) => unknown.push(error.to_string()),
+                Err(reason) => unknown.push(reason.clone()),
             },
             Tier2::Cgroups(paths) => {
                 for path in paths {
+                    // Hooks of a cgroup run for those below it too.
+                    let is_covered = paths
+                        .iter()
+                        .any(|other| path != other && path.starts_with(other));
                     match open(path) {
-                        Ok(directory) => at(
-                            ebpf,
-                            directory.as_fd(),
-                            &path.display().to_string(),
-                            &mut links,
-                            &mut failures,
-                        ),
-                        Err(reason) => failures.push(reason),
+                        Ok(directory) if !is_covered => {
+                            want(path.display().to_string(), directory.into());
+                        }
+                        Ok(_) => {}
+                        Err(reason) => unknown.push(reason),
                     }
                 }
             }
         }
-        if links.is_empty() && !failures.is_empty() {
+        failures.append(&mut unknown);
+        let mut before = std::mem::take(&mut self.places);
+        let mut places = Vec::with_capacity(wanted.len());
+        wanted.sort_by_key(|(inode, ..)| *inode);
+        wanted.dedup_by_key(|(inode, ..)| *inode);
+        for (inode, title, directory) in wanted {
+            if let Some(index) = before.iter().position(|place| place.inode == inode) {
+                places.push(before.swap_remove(index));
+                continue;
+            }
+            let links = at(ebpf, directory.as_fd(), &title, &mut failures);
+            if !links.is_empty() {
+                places.push(Place { inode, links });
+            }
+        }
+        if places.is_empty() && !failures.is_empty() {
+            self.places = before;
             let reason = failures.join("; ");
-            if self.links.is_empty() {
+            if self.places.is_empty() {
                 self.failures = failures;
             }
             return Err(kernel("turning tier 2 on", reason));
         }
-        self.links = links;
+        self.places = places;
         self.failures = failures;
         self.on = tier2.clone();
         Ok(())
@@ -87,12 +120,10 @@ impl Packets {
     /// What the hooks give now.
     pub fn capabilities(&self) -> Vec<Capability> {
         // Both directions at one directory at least.
-        let available = self
-            .links
-            .iter()
-            .filter(|link| matches!(link, Link::Packets(_)))
-            .count()
-            >= 2;
+        let available = self.places.iter().any(|place| {
+            let packets = |link: &&Link| matches!(link, Link::Packets(_));
+            place.links.iter().filter(packets).count() == 2
+        });
         let mut reasons = self.failures.clone();
         match &self.on {
             Tier2::Off if reasons.is_empty() => reasons.push(
@@ -131,15 +162,16 @@ fn at(
     ebpf: &mut Ebpf,
     directory: BorrowedFd<'_>,
     title: &str,
-    links: &mut Vec<Link>,
     failures: &mut Vec<String>,
-) {
+) -> Vec<Link> {
+    let mut links = Vec::new();
     for name in ["packet_in", "packet_out", "socket_release"] {
         match attach(ebpf, name, directory) {
             Ok(link) => links.push(link),
             Err(reason) => failures.push(format!("{name} at {title}: {reason}")),
         }
     }
+    links
 }
 
 /// Loads the program if it is not loaded yet, and attaches it to one more directory.
