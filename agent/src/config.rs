@@ -71,7 +71,7 @@ pub struct Config {
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
 
-    /// Per-packet hooks: UDP bytes, DNS answers, HTTP, gRPC and TLS names; cost 3-7 % of packet-bound work
+    /// Per-packet hooks: UDP bytes, DNS answers, HTTP, gRPC and TLS names; cost up to 10 % of packet-bound work
     #[arg(long, default_value = "off")]
     pub tier2: Tier2,
 

@@ -3,7 +3,7 @@
 import { Tier2State, type AgentInfo, type Tier2 } from '../api/types';
 
 export const TIER2_GIVES = 'UDP bytes, DNS answers, and the names in HTTP, gRPC and TLS';
-export const TIER2_COSTS = '3 to 7 % of packet-bound work';
+export const TIER2_COSTS = 'up to 10 % of packet-bound work';
 
 // What a press of the button asks for; no containers: the whole node.
 export interface Tier2Request {
