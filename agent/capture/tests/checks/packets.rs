@@ -233,7 +233,7 @@ fn recognition() -> Outcome {
         0x40, 0x40,
     ]);
     let http = b"GET /a HTTP/1.1\r\nUser-Agent: x\r\nHost: Example.test:8080\r\n\r\n".to_vec();
-    for (sent, wanted, name) in [
+    let cases = [
         (vec![http], "http", "example.test:8080"),
         (
             vec![client_hello("tls.example.test")],
@@ -242,16 +242,20 @@ fn recognition() -> Outcome {
         ),
         (vec![grpc.clone()], "http2", ""),
         (vec![grpc, headers], "grpc", ""),
-    ] {
+    ];
+    for ((sent, wanted, name), bind) in cases
+        .iter()
+        .flat_map(|case| [(case, "127.0.0.1:0"), (case, "[::1]:0")])
+    {
         let mut session = tier2()?;
-        let listener = TcpListener::bind("127.0.0.1:0").map_err(because("listening"))?;
+        let listener = TcpListener::bind(bind).map_err(because("listening"))?;
         let mut client = TcpStream::connect(listener.local_addr().map_err(because("address"))?)
             .map_err(because("connecting"))?;
         let (mut server, _) = listener.accept().map_err(because("accepting"))?;
         client
             .set_nodelay(true)
             .map_err(because("sending at once"))?;
-        for bytes in &sent {
+        for bytes in sent {
             client.write_all(bytes).map_err(because("sending"))?;
             server
                 .read_exact(&mut vec![0; bytes.len()])
@@ -267,13 +271,13 @@ fn recognition() -> Outcome {
                             cookie,
                             application,
                             server_name,
-                        } if *cookie == wanted_cookie && *application == wanted => {
+                        } if *cookie == wanted_cookie && application == wanted => {
                             Some(server_name.clone())
                         }
                         _ => None,
                     },
                 )?;
-            ensure!(told == name, "name is {told:?} and not {name:?}");
+            ensure!(&told == name, "name is {told:?} and not {name:?}");
         }
     }
     Ok(())
