@@ -26,28 +26,37 @@ impl Topology {
         let subject = &self.graph(view).nodes[key].subject;
         let mut details = v1::NodeDetails {
             node: self.render_node(view, key),
+            sections: self.sections(view, key, environment)?,
             ..Default::default()
         };
         match subject {
-            Subject::Process(process) => {
-                let process = self.processes.get(*process)?;
-                details.sections = process_sections(process);
-            }
             Subject::Container(container) => {
                 let entry = self.containers.get(*container)?;
-                details.sections = container_sections(entry, environment);
                 details.children = self.processes_of(entry.agent, Some(*container));
             }
             Subject::Host(agent) => {
-                let agent = self.agents.get(*agent)?;
-                details.sections = host_sections(agent);
-                details.children = self.containers_of(agent);
+                details.children = self.containers_of(self.agents.get(*agent)?);
             }
             Subject::Uncontained(agent) => details.children = self.processes_of(*agent, None),
             _ => {}
         }
         self.add_connections(view, key, &mut details);
         Some(details)
+    }
+
+    /// The sections of a node's details: none for pseudo nodes, `None` when it is gone.
+    pub(crate) fn sections(
+        &self,
+        view: ViewKind,
+        key: NodeKey,
+        environment: bool,
+    ) -> Option<Vec<v1::Section>> {
+        Some(match &self.graph(view).nodes.get(key)?.subject {
+            Subject::Process(key) => process_sections(self.processes.get(*key)?),
+            Subject::Container(key) => container_sections(self.containers.get(*key)?, environment),
+            Subject::Host(key) => host_sections(self.agents.get(*key)?),
+            _ => Vec::new(),
+        })
     }
 
     pub(crate) fn find_node(&self, view: ViewKind, id: &str) -> Option<NodeKey> {

@@ -32,6 +32,7 @@
 //! | `links` | from ends to the edges of each view |
 //! | `graph`, `edge`, `journal` | a view's nodes, edges and what changed in them |
 //! | `render`, `health`, `details` | nodes, edges and details as the API has them |
+//! | `search` | nodes by what a person types; what may be meant by a half-typed word |
 //! | `lookup` | agents and containers by what a request names |
 //! | `view`, `options` | what subscribers see and have been told |
 //! | `events`, `incomplete` | enriched events; what the map does not show |
@@ -61,6 +62,7 @@ mod options;
 mod places;
 mod render;
 mod resolve;
+pub mod search;
 mod stats;
 mod symbols;
 mod topology;
