@@ -122,6 +122,7 @@ impl Server {
             tls: security.http_tls.is_some(),
             users: security.users.clone(),
             hosts_allowed: config.allow_host.clone().into(),
+            searches: Arc::default(),
             connections: Arc::new([
                 ("http_connections", http.fill()),
                 ("grpc_connections", grpc.fill()),

@@ -144,6 +144,8 @@ fn bounds(api: &Api) -> prometheus::Result<Vec<MetricFamily>> {
     let (agents, containers) = api.settings.fill();
     set("settings_agents", agents, store::AGENTS_MAX);
     set("settings_containers", containers, store::CONTAINERS_MAX);
+    let (searches, most) = api.searches.fill();
+    set("searches", searches, most);
     for (port, fill) in api.connections.iter() {
         set(port, fill.open(), fill.max());
     }

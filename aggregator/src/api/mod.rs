@@ -3,6 +3,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `rest.rs` | topology, node details, agents, health |
+//! | `search.rs` | search, and suggestions for a half-typed one |
 //! | `tier2.rs` | switching tier 2; agents and nodes with what is set for them |
 //! | `websocket.rs` | a view, live |
 //! | `observe.rs` | the same for gRPC, and the event stream |
@@ -18,6 +19,7 @@ mod observe;
 mod page;
 mod query;
 mod rest;
+mod search;
 mod security;
 mod tier2;
 mod websocket;
@@ -40,6 +42,7 @@ use crate::store::Settings;
 use crate::views::Views;
 
 pub use observe::ObserveService;
+pub use search::Searches;
 
 /// Largest body of a request.
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -65,6 +68,8 @@ pub struct Api {
     pub users: Access,
     /// Further names under which browsers reach a loopback aggregator.
     pub hosts_allowed: Arc<[String]>,
+    /// Searches under way.
+    pub searches: Arc<Searches>,
     /// Connections of both ports, by name.
     pub connections: Arc<[(&'static str, Fill)]>,
     /// Ends what lives long.
@@ -78,6 +83,8 @@ pub fn router(api: Api) -> Router {
         .route("/api/topology/{view}/{id}", get(rest::node))
         .route("/api/v1/agents/list", get(rest::agents))
         .route("/api/v1/agents/{agent_id}/tier2", post(tier2::switch))
+        .route("/api/v1/search", get(search::search))
+        .route("/api/v1/search/complete", get(search::complete))
         .route("/api/v1/status", get(rest::status))
         .route("/api/v1/ui/render_time", post(rest::render_time))
         .route("/api/v1/ws", get(websocket::open))

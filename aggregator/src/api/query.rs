@@ -48,7 +48,8 @@ pub(super) fn options(kind: ViewKind, asked: &ViewOptions) -> Result<Options, Ap
     Ok(Options::new(kind, asked))
 }
 
-fn switch(key: &str, value: &str) -> Result<bool, ApiError> {
+/// A parameter that is true or false.
+pub(super) fn switch(key: &str, value: &str) -> Result<bool, ApiError> {
     match value {
         "true" | "1" | "" => Ok(true),
         "false" | "0" => Ok(false),

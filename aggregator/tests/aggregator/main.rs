@@ -19,5 +19,6 @@ mod live;
 mod observe;
 mod page;
 mod rest;
+mod search;
 mod settings;
 mod tls;

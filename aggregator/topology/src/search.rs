@@ -101,7 +101,7 @@ impl Topology {
                     label_minor: facts.node.label_minor,
                     field: by.map(cut),
                 });
-                room -= 1;
+                room = room.saturating_sub(1);
             }
             room > 0
         })

@@ -1,0 +1,326 @@
+//! Search in the whole map, and what may be meant by a half-typed search.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use mesoscope_topology::ViewKind;
+use mesoscope_topology::search::{Completion, Found, Search, Stride};
+use serde::Serialize;
+use tokio::sync::Semaphore;
+
+use super::error::ApiError;
+use super::{Api, query};
+
+/// Searches at once; further ones wait, and are refused after [`PATIENCE`].
+const CONCURRENT_MAX: usize = 2;
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Nodes looked at under one lock: agents wait that long.
+const NODES_PER_LOCK: usize = 500;
+/// Nodes looked at for one page of an answer; the cursor goes on from there.
+const NODES_PER_PAGE: usize = 50_000;
+/// Nodes looked at per view for suggestions.
+const NODES_PER_COMPLETION: usize = 10_000;
+const LIMIT_DEFAULT: usize = 100;
+const LIMIT_MAX: usize = 5_000;
+const SUGGESTIONS_MAX: usize = 20;
+
+const HINT: &str = "q=SEARCH (docs/search.md), view=processes|containers|hosts, limit=1..5000, \
+                    cursor=..., kernel_threads=true|false";
+const COMPLETE_HINT: &str = "q=TEXT, at=CHARACTER, view=processes|containers|hosts";
+
+/// Keeps searches from taking all of the machine.
+#[derive(Debug)]
+pub struct Searches(Semaphore);
+
+impl Default for Searches {
+    fn default() -> Self {
+        Self(Semaphore::new(CONCURRENT_MAX))
+    }
+}
+
+impl Searches {
+    /// Searches under way, and how many may be.
+    pub(super) fn fill(&self) -> (usize, usize) {
+        let free = self.0.available_permits();
+        (CONCURRENT_MAX.saturating_sub(free), CONCURRENT_MAX)
+    }
+
+    /// Runs a search off the async threads.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let turn = tokio::time::timeout(PATIENCE, self.0.acquire()).await;
+        let Ok(Ok(_turn)) = turn else {
+            let error = format!("{CONCURRENT_MAX} searches are under way already");
+            let hint = "try again in a few seconds";
+            return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, error, hint));
+        };
+        let done = tokio::task::spawn_blocking(work).await;
+        done.map_err(|panicked| {
+            let hint = "the aggregator's log says more; report this";
+            ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, panicked, hint)
+        })
+    }
+}
+
+/// A place in a search: what to go on from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Cursor {
+    view: ViewKind,
+    position: u32,
+}
+
+impl Cursor {
+    fn parse(text: &str) -> Option<Self> {
+        let (view, position) = text.split_once('.')?;
+        Some(Self {
+            view: view.parse().ok()?,
+            position: position.parse().ok()?,
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Asked {
+    search: Search,
+    views: Vec<ViewKind>,
+    from: Cursor,
+    limit: usize,
+    kernel_threads: bool,
+}
+
+/// Body of `GET /api/v1/search`.
+#[derive(Debug, Serialize)]
+pub(super) struct Answer {
+    nodes: Vec<FoundNode>,
+    /// To go on with; null at the end. A page may hold fewer nodes than asked for before the end.
+    cursor: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct FoundNode {
+    view: &'static str,
+    id: String,
+    label: String,
+    label_minor: String,
+    /// Null where the absence of something was asked for.
+    field: Option<mesoscope_proto::v1::Field>,
+}
+
+impl From<Found> for FoundNode {
+    fn from(found: Found) -> Self {
+        Self {
+            view: found.view.name(),
+            id: found.id,
+            label: found.label,
+            label_minor: found.label_minor,
+            field: found.field,
+        }
+    }
+}
+
+/// Body of `GET /api/v1/search/complete`.
+#[derive(Debug, Serialize)]
+pub(super) struct Completed {
+    /// The characters that a suggestion takes the place of.
+    from: usize,
+    to: usize,
+    suggestions: Vec<Suggested>,
+}
+
+#[derive(Debug, Serialize)]
+struct Suggested {
+    text: String,
+    /// "key" or "value".
+    kind: &'static str,
+    label: String,
+    nodes: u32,
+}
+
+/// `GET /api/v1/search`: the nodes that a search means.
+pub(super) async fn search(
+    State(api): State<Api>,
+    Query(pairs): Query<Vec<(String, String)>>,
+) -> Result<Json<Answer>, ApiError> {
+    let asked = asked(&pairs)?;
+    let searches = api.searches.clone();
+    let answer = searches.run(move || api.find(&asked)).await?;
+    Ok(Json(answer))
+}
+
+/// `GET /api/v1/search/complete`: keys, and values of a key, that the map has for the word that ends
+/// at a character of a search.
+pub(super) async fn complete(
+    State(api): State<Api>,
+    Query(pairs): Query<Vec<(String, String)>>,
+) -> Result<Json<Completed>, ApiError> {
+    let (mut text, mut at, mut view) = ("", usize::MAX, None);
+    for (key, value) in &pairs {
+        match key.as_str() {
+            "q" => text = value,
+            "at" => at = number(key, value, 0..=usize::MAX, COMPLETE_HINT)?,
+            "view" => view = Some(query::kind_of(value)?),
+            _ => return Err(unknown(key, COMPLETE_HINT)),
+        }
+    }
+    let completion = Completion::new(text, at);
+    let (from, to) = completion.range();
+    let suggestions = if completion.is_wanted() {
+        let searches = api.searches.clone();
+        searches.run(move || api.complete(completion, view)).await?
+    } else {
+        Vec::new()
+    };
+    Ok(Json(Completed {
+        from,
+        to,
+        suggestions,
+    }))
+}
+
+impl Api {
+    fn find(&self, asked: &Asked) -> Answer {
+        let mut found = Vec::new();
+        let mut looked_at = 0;
+        let mut cursor = Some(asked.from);
+        while let Some(from) = cursor {
+            if found.len() == asked.limit || looked_at >= NODES_PER_PAGE {
+                break;
+            }
+            let stride = Stride {
+                nodes: NODES_PER_LOCK,
+                found: asked.limit - found.len(),
+                kernel_threads: asked.kernel_threads,
+            };
+            looked_at += NODES_PER_LOCK;
+            let next = self.core.read().search(
+                from.view,
+                &asked.search,
+                from.position,
+                stride,
+                self.core.now_ms(),
+                &mut found,
+            );
+            cursor = match next {
+                Some(position) => Some(Cursor { position, ..from }),
+                None => asked.view_after(from.view),
+            };
+        }
+        let text = |cursor: Cursor| format!("{}.{}", cursor.view, cursor.position);
+        Answer {
+            nodes: found.into_iter().map(FoundNode::from).collect(),
+            cursor: cursor.map(text),
+        }
+    }
+
+    fn complete(&self, mut completion: Completion, view: Option<ViewKind>) -> Vec<Suggested> {
+        let stride = Stride {
+            nodes: NODES_PER_LOCK,
+            found: 0,
+            kernel_threads: false,
+        };
+        for view in ViewKind::ALL
+            .into_iter()
+            .filter(|kind| view.is_none_or(|view| view == *kind))
+        {
+            let (mut position, mut looked_at) = (Some(0), 0);
+            while let Some(after) = position.filter(|_| looked_at < NODES_PER_COMPLETION) {
+                looked_at += NODES_PER_LOCK;
+                let now_ms = self.core.now_ms();
+                let topology = self.core.read();
+                position = topology.complete(view, &mut completion, after, stride, now_ms);
+            }
+        }
+        let best = completion.best(SUGGESTIONS_MAX).into_iter();
+        best.map(|suggestion| Suggested {
+            kind: if suggestion.key { "key" } else { "value" },
+            text: suggestion.text,
+            label: suggestion.label,
+            nodes: suggestion.nodes,
+        })
+        .collect()
+    }
+}
+
+impl Asked {
+    /// Where a search goes on when a view is over.
+    fn view_after(&self, view: ViewKind) -> Option<Cursor> {
+        let mut rest = self.views.iter().skip_while(|kind| **kind != view);
+        rest.nth(1).map(|view| Cursor {
+            view: *view,
+            position: 0,
+        })
+    }
+}
+
+fn asked(pairs: &[(String, String)]) -> Result<Asked, ApiError> {
+    let (mut text, mut view, mut cursor) = (None, None, None);
+    let (mut limit, mut kernel_threads) = (LIMIT_DEFAULT, false);
+    for (key, value) in pairs {
+        match key.as_str() {
+            "q" => text = Some(value),
+            "view" => view = Some(query::kind_of(value)?),
+            "limit" => limit = number(key, value, 1..=LIMIT_MAX, HINT)?,
+            "kernel_threads" => kernel_threads = query::switch(key, value)?,
+            "cursor" => {
+                let parsed = Cursor::parse(value).ok_or_else(|| {
+                    let error = format!("{value:?} is no cursor");
+                    ApiError::bad_request(error, "take it from the answer before, or leave it out")
+                })?;
+                cursor = Some(parsed);
+            }
+            _ => return Err(unknown(key, HINT)),
+        }
+    }
+    let text = text.ok_or_else(|| ApiError::bad_request("q is missing", HINT))?;
+    let search = text.parse().map_err(|error| {
+        let error = format!("{text}: {error}");
+        ApiError::bad_request(error, "docs/search.md explains the language")
+    })?;
+    let views: Vec<_> = match view {
+        Some(view) => vec![view],
+        // The fewest first.
+        None => ViewKind::ALL.into_iter().rev().collect(),
+    };
+    let from = cursor.unwrap_or(Cursor {
+        view: views[0],
+        position: 0,
+    });
+    if !views.contains(&from.view) {
+        let error = format!("the cursor is of the view {}", from.view);
+        return Err(ApiError::bad_request(
+            error,
+            "ask with the view that it came from",
+        ));
+    }
+    Ok(Asked {
+        search,
+        views,
+        from,
+        limit,
+        kernel_threads,
+    })
+}
+
+fn number(
+    key: &str,
+    value: &str,
+    range: std::ops::RangeInclusive<usize>,
+    hint: &str,
+) -> Result<usize, ApiError> {
+    let parsed = value.parse().ok().filter(|number| range.contains(number));
+    parsed.ok_or_else(|| {
+        let (least, most) = (range.start(), range.end());
+        ApiError::bad_request(
+            format!("{key} is from {least} to {most}, not {value:?}"),
+            hint,
+        )
+    })
+}
+
+fn unknown(key: &str, hint: &str) -> ApiError {
+    ApiError::bad_request(format!("unknown parameter {key:?}"), hint)
+}
