@@ -33,7 +33,9 @@ beforeAll(async () => {
   page.on('console', (message) => {
     // A process may end and be forgotten between its selection and the question for its details.
     const gone = message.text().includes('404') && message.location().url.includes('/api/topology/');
-    if (message.type() === 'error' && !gone) problems.push(message.text());
+    // The browser tells of every refused search too.
+    const refused = message.text().includes('400') && message.location().url.includes('/api/v1/search');
+    if (message.type() === 'error' && !gone && !refused) problems.push(message.text());
   });
   page.on('request', (request) => {
     if (new URL(request.url()).host !== new URL(address).host) foreign.push(request.url());
@@ -77,6 +79,32 @@ describe('the page', () => {
     await expect.poll(rows).toBeLessThanOrEqual(all);
     expect(await rows()).toBeGreaterThan(0);
     await page.getByRole('button', { name: 'Clear the search' }).click();
+    await expect.poll(rows).toBeGreaterThanOrEqual(all / 2);
+  });
+
+  it('suggests keys and values, and asks the aggregator for what is no word', async () => {
+    await page.getByRole('navigation').getByRole('button', { name: 'Processes' }).click();
+    const all = await untilRows();
+    const box = page.getByRole('combobox', { name: 'Search the map' });
+    await page.keyboard.press('/');
+    await page.keyboard.type('kin');
+    await page.getByRole('option', { name: 'kind:' }).waitFor();
+    await page.keyboard.press('ArrowDown');
+    await page.keyboard.press('Enter');
+    expect(await box.inputValue()).toBe('kind:');
+    await page.getByRole('option', { name: 'process' }).click();
+    expect(await box.inputValue()).toBe('kind:process ');
+    await page.keyboard.type('pid > 0');
+    await page.getByRole('status').filter({ hasText: 'found' }).waitFor();
+    expect(await rows()).toBeGreaterThan(0);
+    await box.fill('kind:process pid < 0');
+    await expect.poll(rows).toBe(0);
+    expect(page.url()).toContain('search=kind');
+    await box.fill('cpu >> 2');
+    const problem = page.getByRole('alert').filter({ hasText: "Expected a number after '>' at column 5" });
+    await problem.waitFor();
+    await page.getByRole('button', { name: 'Clear the search' }).click();
+    await problem.waitFor({ state: 'detached' });
     await expect.poll(rows).toBeGreaterThanOrEqual(all / 2);
   });
 

@@ -1,14 +1,17 @@
 // The REST calls of the page. Every failure becomes an ApiError whose message a person can read.
 
-import type { AgentInfo, NodeDetails } from './types';
+import type { AgentInfo, NodeDetails, SearchPage, SuggestionList } from './types';
 
 export class ApiError extends Error {
   readonly status: number;
+  // What the aggregator said, without its hint.
+  readonly reason: string;
 
-  constructor(message: string, status: number) {
+  constructor(message: string, status: number, reason = message) {
     super(message);
     this.name = 'ApiError';
     this.status = status;
+    this.reason = reason;
   }
 }
 
@@ -22,7 +25,8 @@ async function call<T>(path: string, init: RequestInit = {}): Promise<T> {
   }
   if (!response.ok) {
     const text = (await response.text().catch(() => '')).trim();
-    throw new ApiError(describe(text) || `The aggregator answered ${response.status}.`, response.status);
+    const message = describe(text) || `The aggregator answered ${response.status}.`;
+    throw new ApiError(message, response.status, reasonOf(text) ?? message);
   }
   const text = await response.text();
   return (text ? JSON.parse(text) : undefined) as T;
@@ -33,6 +37,15 @@ function describe(text: string): string {
     return errorText(JSON.parse(text)) ?? '';
   } catch {
     return text.slice(0, 300);
+  }
+}
+
+function reasonOf(text: string): string | undefined {
+  try {
+    const { error } = JSON.parse(text) as { error?: unknown };
+    return typeof error === 'string' ? error : undefined;
+  } catch {
+    return undefined;
   }
 }
 
@@ -67,6 +80,36 @@ export function nodeDetails(
 ): Promise<NodeDetails> {
   const query = environment ? '?environment=true' : '';
   return call(`/api/topology/${view}/${encodeURIComponent(id)}${query}`, { signal });
+}
+
+const SEARCH_LIMIT = 5_000;
+const SEARCH_PAGES_MAX = 8;
+
+// Ids of the nodes of a view that a search means, as far as eight pages reach.
+export async function searchNodes(
+  search: string,
+  view: string,
+  kernelThreads: boolean,
+  signal: AbortSignal,
+): Promise<{ ids: Set<string>; more: boolean }> {
+  const ids = new Set<string>();
+  let cursor: string | null = null;
+  for (let page = 0; page < SEARCH_PAGES_MAX; page += 1) {
+    const query = new URLSearchParams({ q: search, view, limit: String(SEARCH_LIMIT) });
+    if (kernelThreads) query.set('kernel_threads', 'true');
+    if (cursor !== null) query.set('cursor', cursor);
+    const answer: SearchPage = await call(`/api/v1/search?${query.toString()}`, { signal });
+    for (const node of answer.nodes) ids.add(node.id);
+    cursor = answer.cursor;
+    if (cursor === null) break;
+  }
+  return { ids, more: cursor !== null };
+}
+
+// What the word that ends at a character of a search may mean.
+export function suggest(search: string, at: number, view: string, signal: AbortSignal): Promise<SuggestionList> {
+  const query = new URLSearchParams({ q: search, at: String(at), view });
+  return call(`/api/v1/search/complete?${query.toString()}`, { signal });
 }
 
 export async function listAgents(signal: AbortSignal): Promise<AgentInfo[]> {

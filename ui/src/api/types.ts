@@ -213,6 +213,27 @@ export interface NodeDetails {
   tier2: Tier2 | null;
 }
 
+export interface SearchPage {
+  nodes: { view: string; id: string; label: string; label_minor: string; field: Field | null }[];
+  cursor: string | null;
+}
+
+export interface Suggestion {
+  text: string;
+  kind: 'key' | 'value';
+  // What people call the key; empty for values.
+  label: string;
+  // How many nodes have it, of those looked at.
+  nodes: number;
+}
+
+export interface SuggestionList {
+  // The characters that a suggestion takes the place of.
+  from: number;
+  to: number;
+  suggestions: Suggestion[];
+}
+
 export function isView(text: string): text is View {
   return (VIEWS as readonly string[]).includes(text);
 }

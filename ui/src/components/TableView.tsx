@@ -7,6 +7,7 @@ import { metricOf } from '../scene/metric';
 import { shapeOfKind } from '../scene/shape';
 import { matchedNodes } from '../store/filter';
 import { usePage } from '../store/page';
+import { useSearch } from '../store/search';
 import { healthVariable } from './details/DetailsHead';
 import { HealthIcon, ShapeIcon } from './icons';
 import { useTopology } from './useTopology';
@@ -39,13 +40,14 @@ export function TableView() {
   const topology = useTopology(1_000);
   const search = usePage((page) => page.search);
   const health = usePage((page) => page.health);
+  const answer = useSearch();
   const selected = usePage((page) => page.selected);
   const [sort, setSort] = useState<Sort>({ column: 'cpu', descending: true });
   const [scroll, setScroll] = useState({ top: 0, height: 800 });
   const body = useRef<HTMLDivElement>(null);
   const rows = useMemo(
-    () => sortRows(tableRows(topology, matchedNodes(topology, { search, health })), sort),
-    [topology, search, health, sort],
+    () => sortRows(tableRows(topology, matchedNodes(topology, { search, health }, answer)), sort),
+    [topology, search, health, answer, sort],
   );
   const first = Math.max(0, Math.floor(scroll.top / ROW_PX) - OVERSCAN);
   const last = Math.min(rows.length, Math.ceil((scroll.top + scroll.height) / ROW_PX) + OVERSCAN);

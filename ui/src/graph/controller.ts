@@ -11,6 +11,7 @@ import { matchedNodes } from '../store/filter';
 import { useLive } from '../store/live';
 import { usePage } from '../store/page';
 import { renderTimes } from '../store/render-time';
+import { useSearch } from '../store/search';
 import type { Palette } from '../theme/tokens';
 import { Camera, fitTransform } from './camera';
 import { HitTest, readingOrder } from './hit';
@@ -70,6 +71,9 @@ export class GraphController {
       () => resizes.disconnect(),
       useLive.subscribe((now, before) => {
         if (now.topology !== before.topology) this.scheduleScene();
+      }),
+      useSearch.subscribe((now, before) => {
+        if (now.ids !== before.ids || now.search !== before.search) this.updateMatches();
       }),
       usePage.subscribe((now, before) => {
         if (now.metric !== before.metric) this.scheduleScene(0);
@@ -226,7 +230,7 @@ export class GraphController {
 
   private updateMatches(): void {
     if (!this.scene) return;
-    const matched = matchedNodes(useLive.getState().topology, usePage.getState());
+    const matched = matchedNodes(useLive.getState().topology, usePage.getState(), useSearch.getState());
     this.emphasis.matches = matched && Uint8Array.from(this.scene.ids, (id) => (matched.has(id) ? 1 : 0));
     this.invalidate();
   }

@@ -1,31 +1,34 @@
-// Which nodes a search means: every word must occur in the label, the second line, the group or the
-// metadata. `key:value` looks into one metadata field ("image:redis", "pid:1").
+// A search of words alone, which the page answers itself and at once: every word must occur in the
+// label, the second line, the group or the metadata. All else of the language (docs/search.md), and
+// what the page does not hold (labels, addresses, ids), is the aggregator's.
 
-import type { TopologyNode } from '../api/types';
+import type { Field, TopologyNode } from '../api/types';
 
-export function matcher(search: string): ((node: TopologyNode) => boolean) | null {
-  const terms = search.toLowerCase().split(/\s+/).filter(Boolean);
-  if (terms.length === 0) return null;
+const KEYWORDS = ['AND', 'OR', 'NOT'];
+
+// The words of a search that has nothing but words; null for every other.
+export function words(search: string): string[] | null {
+  const parts = search.split(/\s+/).filter(Boolean);
+  const plain = (part: string) => !/[:"()=<>]|^[!/]/.test(part) && !KEYWORDS.includes(part);
+  return parts.every(plain) ? parts.map((part) => part.toLowerCase()) : null;
+}
+
+export function matcher(terms: readonly string[]): (node: TopologyNode) => boolean {
   return (node) => terms.every((term) => matches(node, term));
 }
 
 function matches(node: TopologyNode, term: string): boolean {
-  const colon = term.indexOf(':');
-  if (colon > 0 && colon < term.length - 1) {
-    const key = term.slice(0, colon);
-    const value = term.slice(colon + 1);
-    const known = { state: node.state, health: node.health, kind: node.kind, host: node.group_label }[key];
-    if (known?.toLowerCase().includes(value)) return true;
-    if (node.metadata.some((field) => named(field, key) && field.value.toLowerCase().includes(value))) return true;
-  }
   return (
     node.label.toLowerCase().includes(term) ||
     node.label_minor.toLowerCase().includes(term) ||
     node.group_label.toLowerCase().includes(term) ||
-    node.metadata.some((field) => field.value.toLowerCase().includes(term))
+    node.metadata.some((field) => holds(field, term))
   );
 }
 
-function named(field: { key: string; label: string }, key: string): boolean {
-  return field.key.toLowerCase() === key || field.label.toLowerCase() === key;
+// As the aggregator does: nobody means the digits of a moment or a size, and numbers count whole.
+function holds(field: Field, term: string): boolean {
+  if (field.type === 'time' || field.type === 'bytes') return false;
+  if (field.type === 'number') return field.value === term;
+  return field.value.toLowerCase().includes(term);
 }

@@ -1,16 +1,18 @@
 // Which nodes the search and the health filter mean.
 
-import { matcher } from '../lib/search';
+import { matcher, words } from '../lib/search';
 import { hasHealth } from '../scene/build';
 import type { PageState } from './page';
+import type { SearchAnswer } from './search';
 import type { Topology } from './topology';
 
-// Ids of the matching nodes, or null when nothing is asked for.
+// Ids of the matching nodes, or null when nothing is asked for, or no answer is there yet.
 export function matchedNodes(
   topology: Topology,
   { search, health }: Pick<PageState, 'search' | 'health'>,
+  answer: Pick<SearchAnswer, 'search' | 'view' | 'ids'>,
 ): Set<string> | null {
-  const found = matcher(search);
+  const found = finder(search, answer.view === topology.view ? answer : { search: '', ids: null });
   if (!found && !health) return null;
   const ids = new Set<string>();
   for (const node of topology.nodes.values()) {
@@ -18,4 +20,16 @@ export function matchedNodes(
     if (!found || found(node)) ids.add(node.id);
   }
   return ids;
+}
+
+type Finder = (node: Parameters<ReturnType<typeof matcher>>[0]) => boolean;
+
+function finder(search: string, answer: Pick<SearchAnswer, 'search' | 'ids'>): Finder | null {
+  const plain = words(search);
+  if (plain?.length === 0) return null;
+  const { ids } = answer;
+  if (!plain) return ids && ((node) => ids.has(node.id));
+  const here = matcher(plain);
+  // The answer to other words would mark what is not meant.
+  return ids && answer.search === search ? (node) => here(node) || ids.has(node.id) : here;
 }

@@ -6,6 +6,7 @@ import { aggregatorStatus, listAgents, type Status } from '../api/rest';
 import type { AgentInfo } from '../api/types';
 import { MetricHistory } from './history';
 import { usePage, viewOptions } from './page';
+import { followSearch } from './search';
 import { applyDiff, emptyTopology, type Topology } from './topology';
 
 export interface LiveState {
@@ -66,6 +67,7 @@ export function follow(): () => void {
     link?.subscribe(now.view, viewOptions(now));
   });
 
+  const endSearch = followSearch();
   const abort = new AbortController();
   void refreshAgents(abort.signal);
   // Only for a remark on the page; an older aggregator may not have it.
@@ -82,6 +84,7 @@ export function follow(): () => void {
 
   return () => {
     unsubscribe();
+    endSearch();
     abort.abort();
     clearInterval(agentsTimer);
     clearInterval(sampleTimer);
