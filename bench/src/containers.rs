@@ -181,9 +181,22 @@ impl Servers {
     /// address that it had.
     pub fn restart(&self) -> Result<()> {
         for container in self.servers.iter().chain(&self.clients) {
-            docker(&["start", &container.id])?;
+            start_again(&container.id)?;
         }
         Ok(())
+    }
+}
+
+/// An engine that has just come up may still be clearing the container's last task away.
+fn start_again(id: &str) -> Result<()> {
+    const PATIENCE: Duration = Duration::from_secs(30);
+    let begun = Instant::now();
+    loop {
+        match docker(&["start", id]) {
+            Err(error) if begun.elapsed() > PATIENCE => return Err(error),
+            Err(_) => std::thread::sleep(Duration::from_millis(500)),
+            Ok(_) => return Ok(()),
+        }
     }
 }
 

@@ -202,8 +202,14 @@ async fn run_faults(
             continue;
         }
         eprintln!("{:.0} s: {fault:?}", outcome.at_s);
-        strike(stack, fault, options, availability, memory, workload).await?;
-        match map::right_within(stack, RECOVERY).await {
+        // What goes wrong once is told, and does not cost the hour.
+        let struck = strike(stack, fault, options, availability, memory, workload).await;
+        availability.set(Phase::Allowed);
+        let recovered = match struck {
+            Ok(()) => map::right_within(stack, RECOVERY).await,
+            Err(error) => Err(error),
+        };
+        match recovered {
             Ok((complete, right)) => {
                 (outcome.complete_after_ms, outcome.right_after_ms) =
                     (complete.as_secs_f64() * 1e3, right.as_secs_f64() * 1e3);
@@ -247,7 +253,6 @@ async fn strike(
             workload.restart_containers()
         })?,
     }
-    availability.set(Phase::Allowed);
     Ok(())
 }
 
