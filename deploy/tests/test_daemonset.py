@@ -141,7 +141,9 @@ def check_map(aggregator, agent_id):
     with subprocess.Popen(["sleep", marker]) as process:
         try:
             def is_it(node):
-                return node["kind"] == "process" and f";{process.pid};" in node["id"] and agent_id in node["id"]
+                # Between fork and exec it is still a copy of this program.
+                own = f";{process.pid};" in node["id"] and agent_id in node["id"]
+                return node["kind"] == "process" and own and node["label"] == "sleep"
 
             node = aggregator.wait_for("processes", "exec on the host", is_it)
             details = aggregator.get(f"/api/topology/processes/{urllib.request.quote(node['id'], safe='')}")
