@@ -5,7 +5,7 @@ use super::Options;
 use crate::containers::Docker;
 use crate::report::Report;
 use crate::stack::{Programs, Stack};
-use crate::usage::{self, BpfStatistics};
+use crate::usage;
 use crate::workload::Workload;
 use anyhow::Result;
 use serde::Serialize;
@@ -75,7 +75,7 @@ async fn engine_percent(duration: Duration) -> f64 {
 }
 
 async fn with_agent(programs: &Programs, duration: Duration, engine_without: f64) -> Result<Cost> {
-    let _statistics = BpfStatistics::enable()?;
+    let _statistics = usage::bpf_statistics()?;
     let mut stack = Stack::start(programs, &[]).await?;
     tokio::time::sleep(SETTLE).await;
     eprintln!("{duration:?} with it ...");

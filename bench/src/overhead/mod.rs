@@ -61,6 +61,7 @@ pub async fn run(programs: &Programs, options: &Options) -> Result<Report> {
         options.pairs >= 5,
         "--pairs must be at least 5: a median of fewer says nothing"
     );
+    crate::usage::refuse_bpf_statistics()?;
     let mut options = options.clone();
     if options.short {
         (options.seconds, options.pairs) = (options.seconds.min(20), options.pairs.min(41));
