@@ -1,6 +1,7 @@
 //! The configuration of the aggregator.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,9 +10,12 @@ use mesoscope_service::listen::{self, Posture, Protection};
 use mesoscope_service::logs::LogArgs;
 use mesoscope_service::tls::{self, ServerFiles, TlsError};
 use mesoscope_service::token::{TokenError, Tokens};
-use mesoscope_service::units::Duration;
+use mesoscope_service::units::{ByteSize, Duration};
 use mesoscope_topology::Limits;
 
+const SERIES_RETENTION: RangeInclusive<std::time::Duration> =
+    std::time::Duration::from_mins(5)..=std::time::Duration::from_hours(24);
+const SERIES_MEMORY_MIN: ByteSize = ByteSize::mib(1);
 const HOW_TO_PROTECT: &str = "--tls-cert and --tls-key, with --agent-token-file or --tls-client-ca";
 
 /// Collects what the agents report, keeps the live map and serves it
@@ -74,6 +78,14 @@ pub struct Config {
     #[arg(long, default_value = "5m")]
     pub stale_node_threshold: Duration,
 
+    /// How long time series are kept
+    #[arg(long, default_value = "1h")]
+    pub series_retention: Duration,
+
+    /// Memory of time series at most; when it is full, what has ended is forgotten first
+    #[arg(long, default_value = "512MiB")]
+    pub series_memory: ByteSize,
+
     /// Log output
     #[command(flatten)]
     pub logs: LogArgs,
@@ -124,6 +136,14 @@ impl Config {
                 "--stale-node-threshold must be longer than 0s and at most --max-data-age"
                     .to_owned(),
             );
+        }
+        if !SERIES_RETENTION.contains(&*self.series_retention) {
+            return Err("--series-retention must be from 5m to 24h".to_owned());
+        }
+        if self.series_memory < SERIES_MEMORY_MIN {
+            return Err(format!(
+                "--series-memory must be at least {SERIES_MEMORY_MIN}"
+            ));
         }
         self.tls_files().map_err(|error| error.to_string())?;
         self.posture().map_err(|error| error.to_string())?;
@@ -193,6 +213,15 @@ impl Config {
     #[must_use]
     pub fn grpc_address(&self) -> SocketAddr {
         SocketAddr::new(self.host, self.grpc_port)
+    }
+
+    /// The bounds of the time series.
+    #[must_use]
+    pub fn series_limits(&self) -> mesoscope_series::Limits {
+        mesoscope_series::Limits {
+            keep_ms: u64::try_from(self.series_retention.as_millis()).unwrap_or(u64::MAX),
+            bytes_max: usize::try_from(self.series_memory.as_u64()).unwrap_or(usize::MAX),
+        }
     }
 
     /// The bounds of the topology.

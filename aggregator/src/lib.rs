@@ -5,6 +5,7 @@
 //! | [`config`] | the configuration |
 //! | [`core`] | the topology and who changes it; time passes here |
 //! | [`ingest`] | the agents' streams: sequence, generation, one stream per agent |
+//! | [`series`] | what is told over time: fed by [`ingest`], read by REST |
 //! | [`store`] | what operators set, and the file that keeps it |
 //! | [`tier2`] | tier 2 as it is set, and what is said of it |
 //! | [`views`] | views shared by their subscribers, merged for slow ones |
@@ -19,6 +20,7 @@ pub mod core;
 pub mod events;
 pub mod ingest;
 pub mod metrics;
+pub mod series;
 pub mod server;
 pub mod store;
 pub mod tier2;

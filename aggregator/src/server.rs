@@ -20,6 +20,7 @@ use crate::config::{Config, Security};
 use crate::core::Core;
 use crate::ingest::{MESSAGE_BYTES_MAX, Registry, UplinkService};
 use crate::metrics::Metrics;
+use crate::series::Recorder;
 use crate::store::{Presence, Settings};
 use crate::views::Views;
 
@@ -109,13 +110,20 @@ impl Server {
             .set((security.posture == Posture::Insecure).into());
         metrics.settings.kept.set(settings.are_kept().into());
         let core = Core::new(config.limits());
-        let registry = Registry::new(core.clone(), metrics.clone(), settings.clone());
+        let series = Arc::new(Recorder::new(config.series_limits()));
+        let registry = Registry::new(
+            core.clone(),
+            metrics.clone(),
+            settings.clone(),
+            series.clone(),
+        );
         let banner = banner(&config, security.posture);
         let views = Views::new(core.clone(), metrics.clone(), banner, drain.clone());
         let api = Api {
             core: core.clone(),
             views,
             registry: registry.clone(),
+            series: series.clone(),
             settings: settings.clone(),
             metrics: metrics.clone(),
             posture: security.posture,
@@ -135,6 +143,7 @@ impl Server {
         let uplink = UplinkService::new(registry.clone(), metrics.clone(), drain.clone());
         tasks.spawn(serve_grpc(grpc, api, uplink, security, drain.clone()));
         tasks.spawn(run_core(core.clone(), drain.clone()));
+        tasks.spawn(sweep_series(series, core.clone(), drain.clone()));
         let cleaner = Cleaner {
             core,
             registry,
@@ -184,6 +193,28 @@ fn follow_files(security: &Security, drain: &CancellationToken) {
 
 async fn run_core(core: Arc<Core>, drain: CancellationToken) -> anyhow::Result<()> {
     core.run(drain).await;
+    Ok(())
+}
+
+/// Lets time pass in the series.
+async fn sweep_series(
+    series: Arc<Recorder>,
+    core: Arc<Core>,
+    drain: CancellationToken,
+) -> anyhow::Result<()> {
+    let period = Duration::from_millis(mesoscope_series::COARSE_STEP_MS);
+    while drain
+        .run_until_cancelled(tokio::time::sleep(period))
+        .await
+        .is_some()
+    {
+        let (series, core) = (series.clone(), core.clone());
+        tokio::task::spawn_blocking(move || {
+            let now_ms = core.now_ms();
+            series.sweep(now_ms, |key, id| core.read().find_agent(id) == Some(key));
+        })
+        .await?;
+    }
     Ok(())
 }
 

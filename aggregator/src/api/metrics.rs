@@ -146,6 +146,8 @@ fn bounds(api: &Api) -> prometheus::Result<Vec<MetricFamily>> {
     set("settings_containers", containers, store::CONTAINERS_MAX);
     let (searches, most) = api.searches.fill();
     set("searches", searches, most);
+    let series = api.series.stats();
+    set("series_bytes", series.bytes, api.series.limits().bytes_max);
     for (port, fill) in api.connections.iter() {
         set(port, fill.open(), fill.max());
     }
@@ -161,14 +163,53 @@ fn bounds(api: &Api) -> prometheus::Result<Vec<MetricFamily>> {
             .with_label_values(&[counter.name])
             .inc_by(counter.total);
     }
+    let values = IntCounterVec::new(
+        Opts::new(
+            "mesoscope_series_values_total",
+            "Values told for time series, by what became of them.",
+        ),
+        &["outcome"],
+    )?;
+    for (outcome, total) in [
+        ("taken", series.taken),
+        ("malformed", series.malformed),
+        ("late", series.late),
+        ("no room", series.refused),
+    ] {
+        values.with_label_values(&[outcome]).inc_by(total);
+    }
+    let shortened = IntCounterVec::new(
+        Opts::new(
+            "mesoscope_series_shortened_total",
+            "Series forgotten early for want of room: of things that had ended, and the oldest part of \
+             those that go on.",
+        ),
+        &["of"],
+    )?;
+    for (of, total) in [("ended", series.evicted), ("living", series.cramped)] {
+        shortened.with_label_values(&[of]).inc_by(total);
+    }
+    let held = gauges_of(&series)?;
     let families = used
         .collect()
         .into_iter()
         .chain(limit.collect())
-        .chain(totals.collect());
+        .chain(totals.collect())
+        .chain(values.collect())
+        .chain(shortened.collect())
+        .chain(held);
     Ok(families
         .filter(|family| !family.get_metric().is_empty())
         .collect())
+}
+
+fn gauges_of(series: &mesoscope_series::Stats) -> prometheus::Result<Vec<MetricFamily>> {
+    let held = prometheus::IntGauge::new(
+        "mesoscope_series",
+        "Time series held: metrics of hosts, containers and processes.",
+    )?;
+    held.set(i64::try_from(series.series).unwrap_or(i64::MAX));
+    Ok(held.collect())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "Prometheus' samples are floats")]

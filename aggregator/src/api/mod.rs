@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `rest.rs` | topology, node details, agents, health |
 //! | `search.rs` | search, and suggestions for a half-typed one |
+//! | `series.rs` | values over time |
 //! | `tier2.rs` | switching tier 2; agents and nodes with what is set for them |
 //! | `websocket.rs` | a view, live |
 //! | `observe.rs` | the same for gRPC, and the event stream |
@@ -21,6 +22,7 @@ mod query;
 mod rest;
 mod search;
 mod security;
+mod series;
 mod tier2;
 mod websocket;
 
@@ -38,6 +40,7 @@ use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Pr
 use crate::core::Core;
 use crate::ingest::Registry;
 use crate::metrics::Metrics;
+use crate::series::Recorder;
 use crate::store::Settings;
 use crate::views::Views;
 
@@ -56,6 +59,8 @@ pub struct Api {
     pub views: Arc<Views>,
     /// The agents' streams.
     pub registry: Arc<Registry>,
+    /// What was told over time.
+    pub series: Arc<Recorder>,
     /// What operators set.
     pub settings: Arc<Settings>,
     /// The figures.
@@ -85,6 +90,11 @@ pub fn router(api: Api) -> Router {
         .route("/api/v1/agents/{agent_id}/tier2", post(tier2::switch))
         .route("/api/v1/search", get(search::search))
         .route("/api/v1/search/complete", get(search::complete))
+        .route(
+            "/api/v1/query/agents/{agent_id}/timeseries",
+            get(series::of_agent),
+        )
+        .route("/api/v1/query/nodes/{id}/timeseries", get(series::of_node))
         .route("/api/v1/status", get(rest::status))
         .route("/api/v1/ui/render_time", post(rest::render_time))
         .route("/api/v1/ws", get(websocket::open))

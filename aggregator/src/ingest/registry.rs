@@ -13,6 +13,7 @@ use tonic::Status;
 use super::progress::{Progress, Verdict};
 use crate::core::Core;
 use crate::metrics::Metrics;
+use crate::series::Recorder;
 use crate::store::Settings;
 use crate::tier2::Setting;
 
@@ -27,6 +28,7 @@ pub struct Registry {
     core: Arc<Core>,
     metrics: Arc<Metrics>,
     settings: Arc<Settings>,
+    series: Arc<Recorder>,
     slots: Mutex<HashMap<String, Arc<Mutex<Slot>>>>,
 }
 
@@ -51,6 +53,7 @@ struct Stream {
 pub(super) struct Session {
     core: Arc<Core>,
     metrics: Arc<Metrics>,
+    series: Arc<Recorder>,
     slot: Arc<Mutex<Slot>>,
     number: u64,
     agent: AgentKey,
@@ -84,13 +87,19 @@ pub(super) fn message(message: aggregator_message::Message) -> AggregatorMessage
 }
 
 impl Registry {
-    /// A registry that feeds this topology and tells agents these settings.
+    /// A registry that feeds this topology and these series, and tells agents these settings.
     #[must_use]
-    pub fn new(core: Arc<Core>, metrics: Arc<Metrics>, settings: Arc<Settings>) -> Arc<Self> {
+    pub fn new(
+        core: Arc<Core>,
+        metrics: Arc<Metrics>,
+        settings: Arc<Settings>,
+        series: Arc<Recorder>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             core,
             metrics,
             settings,
+            series,
             slots: Mutex::default(),
         })
     }
@@ -129,6 +138,8 @@ impl Registry {
                 return Err(Status::resource_exhausted(refused.to_string()));
             }
         };
+        self.series
+            .connect(agent, &hello.agent_id, self.core.now_ms());
         let welcome = state.progress.welcome(&hello, env!("CARGO_PKG_VERSION"));
         let (outbox, inbox) = mpsc::channel(OUTBOX);
         let replaced = CancellationToken::new();
@@ -146,6 +157,7 @@ impl Registry {
         let session = Session {
             core: self.core.clone(),
             metrics: self.metrics.clone(),
+            series: self.series.clone(),
             slot: slot.clone(),
             number: state.streams,
             agent,
@@ -264,6 +276,7 @@ impl Session {
         if begin {
             self.core
                 .change(|topology, _, _| topology.begin_snapshot(agent));
+            self.series.begin_snapshot(agent, self.core.now_ms());
         }
         let mut changes = batch.changes.into_iter();
         loop {
@@ -273,9 +286,13 @@ impl Session {
                 .ingest
                 .changes
                 .inc_by(u64::try_from(part.len()).unwrap_or(0));
+            let mut told = Vec::new();
             let applied = self.core.change(|topology, now_ms, events| {
                 topology.touch(agent, now_ms);
                 for change in part {
+                    if topology.is_measured(agent, &change) {
+                        told.extend(self.series.read(agent, &change));
+                    }
                     match topology.apply(agent, change, now_ms, events) {
                         Ok(()) => {}
                         Err(ChangeRefused::UnknownAgent) => {
@@ -289,7 +306,11 @@ impl Session {
                 }
                 Ok(())
             });
+            self.series.take(agent, told, self.core.now_ms());
             if last || applied.is_err() {
+                if end && applied.is_ok() {
+                    self.series.end_snapshot(agent);
+                }
                 return applied;
             }
         }
@@ -330,6 +351,7 @@ impl Drop for Session {
             self.core.change(|topology, now_ms, events| {
                 topology.disconnect_agent(stream.agent, now_ms, events);
             });
+            self.series.disconnect(stream.agent, self.core.now_ms());
         }
     }
 }

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use mesoscope_proto::v1;
+use mesoscope_proto::v1::{self, change::Change};
 
-use crate::{Topology, ViewKind, entities::Container, graph::Subject};
+use crate::{AgentKey, Topology, ViewKind, entities::Container, graph::Subject};
 
 /// Digits of an id that every tool shows, and that are taken for the whole.
 const SHORT_ID: usize = 12;
@@ -65,6 +65,27 @@ impl Topology {
             let present = entries.filter(|entry| !entry.is_removed());
             present.map(|entry| entry.id.clone()).collect()
         })
+    }
+
+    /// Whether metrics that an agent tells are of something that is known and has not ended; of a host
+    /// they always are.
+    #[must_use]
+    pub fn is_measured(&self, agent: AgentKey, change: &v1::Change) -> bool {
+        let Some(agent) = self.agents.get(agent) else {
+            return false;
+        };
+        match &change.change {
+            Some(Change::ProcessMetrics(told)) => {
+                let id = told.key.map(|key| (key.pid, key.start_boottime_ns));
+                let key = id.and_then(|id| agent.processes.get(&id));
+                key.is_some_and(|key| !self.processes[*key].has_ended())
+            }
+            Some(Change::ContainerMetrics(told)) => {
+                let key = agent.containers.get(told.container_id.as_str());
+                key.is_some_and(|key| !self.containers[*key].has_ended())
+            }
+            _ => true,
+        }
     }
 
     /// What a setting of this node is for; `None` for nodes that are neither host nor container, and
