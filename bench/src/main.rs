@@ -6,6 +6,7 @@ mod churn;
 mod containers;
 mod engine;
 mod faults;
+mod ingest;
 mod latency;
 mod machine;
 mod map;
@@ -50,6 +51,8 @@ enum Bench {
     Capture(capture::Options),
     /// One bad day at a time: aggregator away, agent killed, fork bomb.
     Faults(faults::Options),
+    /// Thousands of simulated agents against one aggregator.
+    Ingest(ingest::Options),
     /// From a kernel event to the diff on a WebSocket client.
     Latency(latency::Options),
     /// The standard workload for long, with faults: availability, memory, recovery.
@@ -81,6 +84,7 @@ async fn run(arguments: Arguments) -> Result<Report> {
         Bench::Capture(options) => capture::run(&programs, options).await?,
         Bench::Churn(options) => churn::run(&programs, options).await?,
         Bench::Faults(options) => faults::run(&programs, options).await?,
+        Bench::Ingest(options) => ingest::run(&programs, options).await?,
         Bench::Latency(options) => latency::run(&programs, options).await?,
         Bench::Overhead(options) => overhead::run(&programs, options).await?,
     };

@@ -72,8 +72,33 @@ pub struct Stack {
 impl Stack {
     /// Starts both and waits until the map is complete.
     pub async fn start(programs: &Programs, agent_options: &[&str]) -> Result<Self> {
+        let mut stack = Self::new(programs, agent_options)?;
+        stack.start_aggregator()?;
+        stack.start_agent()?;
+        stack.complete_within(PATIENCE).await?;
+        Ok(stack)
+    }
+
+    /// Starts an aggregator without an agent and waits until it answers.
+    pub async fn aggregator_only(programs: &Programs) -> Result<Self> {
+        let mut stack = Self::new(programs, &[])?;
+        stack.start_aggregator()?;
+        let started = Instant::now();
+        while stack.agent_info().await.is_err() {
+            stack.aggregator_pid()?;
+            ensure!(
+                started.elapsed() < PATIENCE,
+                "the aggregator does not answer after {PATIENCE:?}; {}",
+                stack.log_tails()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(stack)
+    }
+
+    fn new(programs: &Programs, agent_options: &[&str]) -> Result<Self> {
         programs.check()?;
-        let mut stack = Self {
+        Ok(Self {
             folder: tempfile::Builder::new().prefix("mb").tempdir()?,
             programs: programs.clone(),
             agent_options: agent_options
@@ -85,11 +110,7 @@ impl Stack {
             agent_port: free_port()?,
             aggregator: None,
             agent: None,
-        };
-        stack.start_aggregator()?;
-        stack.start_agent()?;
-        stack.complete_within(PATIENCE).await?;
-        Ok(stack)
+        })
     }
 
     /// Starts the aggregator.
@@ -235,7 +256,8 @@ impl Stack {
         Ok(())
     }
 
-    fn log_tails(&self) -> String {
+    /// The last lines of both logs.
+    pub fn log_tails(&self) -> String {
         ["aggregator.log", "agent.log"]
             .map(|log| tail(self.folder.path(), log))
             .join("\n")

@@ -51,7 +51,7 @@ pub fn now() -> u64 {
 }
 
 /// Latencies of one kind of event.
-struct Series {
+pub struct Series {
     histogram: Histogram<u64>,
     never: u64,
 }
@@ -66,14 +66,16 @@ struct Figures {
 }
 
 impl Series {
-    fn new() -> Result<Self> {
+    /// None yet.
+    pub fn new() -> Result<Self> {
         Ok(Self {
             histogram: Histogram::new(3)?,
             never: 0,
         })
     }
 
-    fn add(&mut self, acted: u64, shown: Option<u64>) -> Result<()> {
+    /// One that was shown, or never was; both times in Unix nanoseconds.
+    pub fn add(&mut self, acted: u64, shown: Option<u64>) -> Result<()> {
         match shown {
             Some(shown) => self.histogram.record(shown.saturating_sub(acted) / 1_000)?,
             None => self.never += 1,
@@ -94,8 +96,19 @@ impl Series {
     }
 
     fn report(&self, report: &mut Report, name: &str, limit_ms: f64) -> Result<()> {
-        let figures = self.figures();
         let promise = format!("{name} -> diff on a WebSocket client, p99");
+        self.report_as(report, name, promise, limit_ms)
+    }
+
+    /// Adds the figures as result `name`, and their 99th percentile as a promise.
+    pub fn report_as(
+        &self,
+        report: &mut Report,
+        name: &str,
+        promise: String,
+        limit_ms: f64,
+    ) -> Result<()> {
+        let figures = self.figures();
         if figures.never_shown > 0 {
             report.not_measured(
                 promise,
