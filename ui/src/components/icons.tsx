@@ -80,6 +80,32 @@ export const MoonIcon = (props: IconProps) => (
   </Icon>
 );
 
+export const ContrastIcon = (props: IconProps) => (
+  <Icon {...props}>
+    <circle cx="8" cy="8" r="5.5" />
+    <path d="M8 2.5a5.5 5.5 0 0 1 0 11z" fill="currentColor" />
+  </Icon>
+);
+
+export const MenuIcon = (props: IconProps) => (
+  <Icon {...props}>
+    <path d="M2.5 4.5h11M2.5 8h11M2.5 11.5h11" />
+  </Icon>
+);
+
+export const ShareIcon = (props: IconProps) => (
+  <Icon {...props}>
+    <path d="M8 9.5v-7M5.3 5 8 2.3 10.7 5M3 8.5V13h10V8.5" />
+  </Icon>
+);
+
+export const KeyboardIcon = (props: IconProps) => (
+  <Icon {...props}>
+    <rect x="1.5" y="4" width="13" height="8.5" rx="1.5" />
+    <path d="M4.5 6.8v.01M7 6.8v.01M9.2 6.8v.01M11.5 6.8v.01M5 9.8h6" />
+  </Icon>
+);
+
 export const InfoIcon = (props: IconProps) => (
   <Icon {...props}>
     <circle cx="8" cy="8" r="6" />
@@ -121,21 +147,21 @@ export function HealthIcon({ health, size = 15 }: { health: string; size?: numbe
       return (
         <svg {...props}>
           <path d="M8 1.6 15 14H1z" fill="var(--warning)" stroke="var(--warning)" strokeLinejoin="round" />
-          <text x="8" y="12.4" fill="var(--surface)" style={SIGN}>!</text>
+          <text x="8" y="12.4" fill="var(--on-warning)" style={SIGN}>!</text>
         </svg>
       );
     case 'critical':
       return (
         <svg {...props}>
           <path d="M5.2 1h5.6L15 5.2v5.6L10.8 15H5.2L1 10.8V5.2z" fill="var(--critical)" />
-          <text x="8" y="11.4" fill="#fff" style={SIGN}>!</text>
+          <text x="8" y="11.4" fill="var(--on-mark)" style={SIGN}>!</text>
         </svg>
       );
     default:
       return (
         <svg {...props}>
           <circle cx="8" cy="8" r="6.5" fill="var(--unknown)" />
-          <text x="8" y="11.4" fill="#fff" style={SIGN}>?</text>
+          <text x="8" y="11.4" fill="var(--on-mark)" style={SIGN}>?</text>
         </svg>
       );
   }

@@ -51,8 +51,8 @@ export function healthBadge(
     ctx.arc(x, y, size * 0.9, 0, 2 * Math.PI);
   }
   ground(ctx, palette, healthColor(palette, health));
-  const dark = health === HealthCode.Warning && palette.background === '#0D1117';
-  sign(ctx, health === HealthCode.Unknown ? '?' : '!', dark ? '#0D1117' : '#FFFFFF', x, y, size);
+  const color = health === HealthCode.Warning ? palette.onWarning : palette.onMark;
+  sign(ctx, health === HealthCode.Unknown ? '?' : '!', color, x, y, size);
 }
 
 function throttleBadge(ctx: CanvasRenderingContext2D, palette: Palette, x: number, y: number, size: number): void {

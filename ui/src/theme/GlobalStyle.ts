@@ -12,6 +12,9 @@ export const GlobalStyle = createGlobalStyle`
     ${customProperties(palettes.light)}
     color-scheme: light;
   }
+  :root[data-theme='contrast'] {
+    ${customProperties(palettes.contrast)}
+  }
 
   *, *::before, *::after { box-sizing: border-box; }
   html, body, #root { height: 100%; margin: 0; }
@@ -33,6 +36,10 @@ export const GlobalStyle = createGlobalStyle`
   :focus-visible {
     outline: 2px solid var(--accent);
     outline-offset: 2px;
+  }
+
+  [data-theme='contrast'] :focus-visible {
+    outline-width: 3px;
   }
 
   * { scrollbar-width: thin; scrollbar-color: var(--line-strong) transparent; }

@@ -1,8 +1,10 @@
 // The look, once: the page reads these as CSS custom properties, the canvas as plain values.
 // Colours were searched so that every two states stay apart under protanopia, deuteranopia and
-// tritanopia; contrast of text is at least 4.5 on all three grounds.
+// tritanopia; contrast of text is at least 4.5 on all three grounds, 7 in the high-contrast theme, whose
+// lines count as well (3). `tokens.test.ts` holds all of it.
 
-export type ThemeName = 'dark' | 'light';
+export const THEMES = ['dark', 'light', 'contrast'] as const;
+export type ThemeName = (typeof THEMES)[number];
 
 export interface Palette {
   background: string;
@@ -23,6 +25,9 @@ export interface Palette {
   criticalText: string;
   unknown: string;
   unknownText: string;
+  // The signs on marks: "!" on a warning, "!" and "?" on the other two.
+  onWarning: string;
+  onMark: string;
 }
 
 export const palettes: Record<ThemeName, Palette> = {
@@ -45,6 +50,8 @@ export const palettes: Record<ThemeName, Palette> = {
     criticalText: '#FF7B84',
     unknown: '#6A768A',
     unknownText: '#A9B3C2',
+    onWarning: '#0D1117',
+    onMark: '#FFFFFF',
   },
   light: {
     background: '#F5F6F8',
@@ -65,6 +72,30 @@ export const palettes: Record<ThemeName, Palette> = {
     criticalText: '#A11016',
     unknown: '#414B5C',
     unknownText: '#414B5C',
+    onWarning: '#FFFFFF',
+    onMark: '#FFFFFF',
+  },
+  contrast: {
+    background: '#000000',
+    surface: '#000000',
+    raised: '#1C1C1C',
+    line: '#767676',
+    lineStrong: '#BFBFBF',
+    text1: '#FFFFFF',
+    text2: '#F0F0F0',
+    text3: '#D0D0D0',
+    accent: '#6FC8FF',
+    onAccent: '#000000',
+    ok: '#5CFFE0',
+    okText: '#5CFFE0',
+    warning: '#FFE14D',
+    warningText: '#FFE14D',
+    critical: '#FF5A64',
+    criticalText: '#FF9CA2',
+    unknown: '#7B8496',
+    unknownText: '#E0E0E0',
+    onWarning: '#000000',
+    onMark: '#000000',
   },
 };
 

@@ -1,20 +1,31 @@
 import { useEffect, useState } from 'react';
-import { usePage } from '../store/page';
+import { usePage, type ThemeChoice } from '../store/page';
 import { palettes, type Palette, type ThemeName } from './tokens';
 
-const prefersLight = () => matchMedia('(prefers-color-scheme: light)');
+const WISHES = { light: '(prefers-color-scheme: light)', contrast: '(prefers-contrast: more)' };
 
-// The theme in force: the person's choice, else the system's.
+// The theme in force: the person's choice, else what the system asks for.
+export function themeOf(choice: ThemeChoice, system: { light: boolean; contrast: boolean }): ThemeName {
+  if (choice !== 'system') return choice;
+  return system.contrast ? 'contrast' : system.light ? 'light' : 'dark';
+}
+
+function wishes() {
+  return { light: matchMedia(WISHES.light).matches, contrast: matchMedia(WISHES.contrast).matches };
+}
+
 export function useThemeName(): ThemeName {
   const choice = usePage((page) => page.theme);
-  const [light, setLight] = useState(() => prefersLight().matches);
+  const [system, setSystem] = useState(wishes);
   useEffect(() => {
-    const query = prefersLight();
-    const follow = () => setLight(query.matches);
-    query.addEventListener('change', follow);
-    return () => query.removeEventListener('change', follow);
+    const follow = () => setSystem(wishes());
+    const queries = Object.values(WISHES).map((wish) => matchMedia(wish));
+    for (const query of queries) query.addEventListener('change', follow);
+    return () => {
+      for (const query of queries) query.removeEventListener('change', follow);
+    };
   }, []);
-  const name = choice === 'system' ? (light ? 'light' : 'dark') : choice;
+  const name = themeOf(choice, system);
   useEffect(() => {
     document.documentElement.dataset.theme = name;
   }, [name]);
