@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use mesoscope_access::Audit;
+use mesoscope_access::audit::KEEP_DEFAULT;
 use mesoscope_proto::v1::Incomplete;
 use mesoscope_proto::v1::observe_server::ObserveServer;
 use mesoscope_proto::v1::uplink_server::UplinkServer;
@@ -117,6 +119,10 @@ impl Server {
             settings.clone(),
             series.clone(),
         );
+        let audit = Arc::new(match &config.data_dir {
+            Some(folder) => Audit::open(folder, KEEP_DEFAULT),
+            None => Audit::in_memory(),
+        });
         let banner = banner(&config, security.posture);
         let views = Views::new(core.clone(), metrics.clone(), banner, drain.clone());
         let api = Api {
@@ -129,6 +135,7 @@ impl Server {
             posture: security.posture,
             tls: security.http_tls.is_some(),
             users: security.users.clone(),
+            audit,
             hosts_allowed: config.allow_host.clone().into(),
             searches: Arc::default(),
             connections: Arc::new([

@@ -35,6 +35,11 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, error, hint)
     }
 
+    /// What was wrong, without the hint.
+    pub(super) fn reason(&self) -> &str {
+        &self.body.error
+    }
+
     /// The same as the text of a WebSocket message.
     pub(super) fn json(&self) -> String {
         serde_json::to_string(&self.body).unwrap_or_default()

@@ -10,10 +10,14 @@
 //! | `observe.rs` | the same for gRPC, and the event stream |
 //! | `metrics.rs` | `/metrics` |
 //! | `page.rs` | the page, embedded |
+//! | `access.rs` | who a request comes from |
+//! | `audit.rs` | what is done is recorded before |
 //! | `security.rs` | headers, same-origin rule, host rule |
 //! | `query.rs` | view and options in a query string |
 //! | `error.rs` | errors as JSON |
 
+mod access;
+mod audit;
 mod error;
 mod metrics;
 mod observe;
@@ -31,7 +35,8 @@ use std::sync::Arc;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use axum::{Router, middleware};
-use mesoscope_service::access::{self, Access};
+use mesoscope_access::Audit;
+use mesoscope_service::access::{Access, http as admit};
 use mesoscope_service::listen::{Fill, Posture};
 use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
@@ -71,6 +76,8 @@ pub struct Api {
     pub tls: bool,
     /// Who may read and control.
     pub users: Access,
+    /// What was done, by whom.
+    pub audit: Arc<Audit>,
     /// Further names under which browsers reach a loopback aggregator.
     pub hosts_allowed: Arc<[String]>,
     /// Searches under way.
@@ -102,9 +109,10 @@ pub fn router(api: Api) -> Router {
         .fallback(page::serve)
         .method_not_allowed_fallback(rest::wrong_method)
         .layer(middleware::from_fn_with_state(
-            api.users.clone(),
-            access::http,
-        ));
+            api.clone(),
+            access::identify,
+        ))
+        .layer(middleware::from_fn_with_state(api.users.clone(), admit));
     // Probes have no credentials.
     let open = Router::new()
         .route("/health", get(rest::health))

@@ -2,11 +2,10 @@
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{ConnectInfo, Extension, Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
+use mesoscope_access::{Identity, Role};
 use mesoscope_proto::v1::{AgentInfo, NodeDetails};
-use mesoscope_service::access::Admitted;
-use mesoscope_service::listen::{Peer, Posture};
 use mesoscope_topology::ViewKind;
 use serde::Deserialize;
 
@@ -30,24 +29,16 @@ pub(super) struct Asked {
 }
 
 /// `POST /api/v1/agents/{agent_id}/tier2`: turns the costlier observation on or off, for the whole
-/// node or for some of its containers. Asked for by whom is logged.
+/// node or for some of its containers.
 pub(super) async fn switch(
     State(api): State<Api>,
     Path(agent_id): Path<String>,
-    Extension(admitted): Extension<Admitted>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
+    Extension(identity): Extension<Identity>,
     body: Result<Json<Asked>, JsonRejection>,
 ) -> Result<StatusCode, ApiError> {
+    identity.require(Role::Operator)?;
     let Json(asked) =
         body.map_err(|error| ApiError::new(error.status(), error.body_text(), HINT))?;
-    if !may_control(api.posture, &admitted, &peer) {
-        tracing::warn!(target: "audit", peer = %peer.address, agent_id, "tier 2 refused: not authenticated");
-        return Err(ApiError::new(
-            StatusCode::FORBIDDEN,
-            "control from another machine needs authentication",
-            "configure --user-token-file or --tls-client-ca; --insecure-listen opens reading only",
-        ));
-    }
     if asked.containers.len() > CONTAINERS_MAX || asked.containers.iter().any(|id| id.len() > 256) {
         let error = format!("at most {CONTAINERS_MAX} containers of at most 256 bytes");
         return Err(ApiError::bad_request(error, HINT));
@@ -59,30 +50,12 @@ pub(super) async fn switch(
     }
     let enabled = asked.enabled;
     let containers = api.full_ids(&agent_id, &asked)?;
-    let changed = {
-        let (api, agent_id) = (api.clone(), agent_id.clone());
-        // It writes to the disk.
-        tokio::task::spawn_blocking(move || api.set(&agent_id, enabled, containers)).await
-    };
-    let setting = changed
-        .map_err(|panicked| {
-            let hint = "the aggregator's log says more; report this";
-            ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, panicked, hint)
-        })?
-        .map_err(|error| api.refusal(&error))?;
-    api.registry.tell_settings(&agent_id);
-    tracing::info!(
-        target: "audit",
-        peer = %peer.address,
-        by = ?admitted,
-        agent_id,
-        enabled,
-        asked = ?asked.containers,
-        node = setting == Setting::Node,
-        containers = setting.containers().count(),
-        "tier 2 was set"
-    );
-    Ok(StatusCode::NO_CONTENT)
+    let parameters = serde_json::json!({ "enabled": enabled, "containers": containers });
+    let entry = identity
+        .entry("agent.tier2", &agent_id)
+        .with_parameters(parameters);
+    api.audited(entry, api.switched(agent_id, enabled, containers))
+        .await
 }
 
 impl Api {
@@ -119,6 +92,27 @@ impl Api {
             )),
         };
         asked.containers.iter().map(full).collect()
+    }
+
+    async fn switched(
+        &self,
+        agent_id: String,
+        enabled: bool,
+        containers: Vec<String>,
+    ) -> Result<StatusCode, ApiError> {
+        let changed = {
+            let (api, agent_id) = (self.clone(), agent_id.clone());
+            // It writes to the disk.
+            tokio::task::spawn_blocking(move || api.set(&agent_id, enabled, containers)).await
+        };
+        changed
+            .map_err(|panicked| {
+                let hint = "the aggregator's log says more; report this";
+                ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, panicked, hint)
+            })?
+            .map_err(|error| self.refusal(&error))?;
+        self.registry.tell_settings(&agent_id);
+        Ok(StatusCode::NO_CONTENT)
     }
 
     /// Blocks for the disk.
@@ -160,31 +154,5 @@ impl Api {
             }
         };
         ApiError::new(status, error, hint)
-    }
-}
-
-/// Control is for whom authentication let in, and for this machine.
-fn may_control(posture: Posture, admitted: &Admitted, peer: &Peer) -> bool {
-    posture == Posture::Loopback
-        || *admitted != Admitted::Open
-        || peer.address.ip().to_canonical().is_loopback()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn control_from_elsewhere_needs_authentication() {
-        let peer = |text: &str| Peer {
-            address: text.parse().expect("literal"),
-            tls: false,
-            certificate: None,
-        };
-        let (near, far) = (peer("127.0.0.1:1"), peer("10.0.0.9:1"));
-        assert!(may_control(Posture::Loopback, &Admitted::Open, &near));
-        assert!(may_control(Posture::Insecure, &Admitted::Open, &near));
-        assert!(!may_control(Posture::Insecure, &Admitted::Open, &far));
-        assert!(may_control(Posture::Secured, &Admitted::Token, &far));
     }
 }
