@@ -83,6 +83,10 @@ pub struct Config {
     #[arg(long, value_name = "FILE")]
     pub cri_socket: Option<PathBuf>,
 
+    /// Whether operators may start, stop and remove containers of this node and read their logs, through the aggregator
+    #[arg(long, default_value = "on")]
+    pub control: Control,
+
     /// Longest time that a change waits for its batch
     #[arg(long, default_value = "100ms", value_name = "DURATION")]
     pub batch_interval: Duration,
@@ -154,6 +158,15 @@ pub enum Tier2 {
     Off,
     /// On the whole node.
     Node,
+}
+
+/// Whether containers of this node can be controlled through the aggregator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Control {
+    /// By whom the aggregator lets.
+    On,
+    /// By nobody.
+    Off,
 }
 
 /// The highest rung to use.
@@ -243,6 +256,22 @@ impl Config {
         self.aggregator.starts_with("https://")
     }
 
+    /// Why containers of this node are not controlled; `None` when they are. Over plain HTTP from
+    /// another machine, anyone on the way could.
+    #[must_use]
+    pub fn control_refused(&self) -> Option<&'static str> {
+        if self.control == Control::Off {
+            return Some("--control off");
+        }
+        let protected = self.aggregator_tls() || self.aggregator_is_near();
+        (!protected).then_some("the aggregator is on another machine and dialled without TLS")
+    }
+
+    fn aggregator_is_near(&self) -> bool {
+        let uri: Option<tonic::transport::Uri> = self.aggregator.parse().ok();
+        uri.as_ref().and_then(|uri| uri.host()).is_some_and(is_near)
+    }
+
     fn check_aggregator(&self) -> Result<(), String> {
         let uri: tonic::transport::Uri = self
             .aggregator
@@ -251,11 +280,7 @@ impl Config {
         let Some(host) = uri.host() else {
             return Err(format!("aggregator {:?} names no host", self.aggregator));
         };
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let loopback = bare == "localhost"
-            || bare
-                .parse::<std::net::IpAddr>()
-                .is_ok_and(|address| address.is_loopback());
+        let loopback = is_near(host);
         match uri.scheme_str() {
             Some("https") => Ok(()),
             Some("http") if loopback || self.insecure_aggregator => Ok(()),
@@ -270,6 +295,13 @@ impl Config {
             )),
         }
     }
+}
+
+/// Whether this host of a URL is this machine.
+fn is_near(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let address = bare.parse::<std::net::IpAddr>();
+    bare == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -287,6 +319,21 @@ mod tests {
         let config = parsed(&[]).expect("defaults");
         assert_eq!(config.listen.port(), 4042);
         assert!(!config.aggregator_tls());
+    }
+
+    #[test]
+    fn containers_are_controlled_only_where_nobody_else_can_speak_for_the_aggregator() {
+        let refused = |args: &[&str]| parsed(args).expect("valid").control_refused();
+        assert_eq!(refused(&[]), None);
+        assert_eq!(refused(&["--aggregator", "https://map.example:4041"]), None);
+        assert_eq!(refused(&["--control", "off"]), Some("--control off"));
+        let plain = [
+            "--aggregator",
+            "http://10.0.0.1:4041",
+            "--insecure-aggregator",
+        ];
+        let reason = refused(&plain).expect("refused");
+        assert!(reason.contains("without TLS"), "{reason}");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 pub mod address;
 
-/// `mesoscope.v1`: agent to aggregator (`Uplink`) and aggregator to consumers (`Observe`).
+/// `mesoscope.v1`: agent to aggregator (`Uplink`, `Control`) and aggregator to consumers (`Observe`).
 #[allow(missing_docs, clippy::all, clippy::pedantic)]
 pub mod v1 {
     tonic::include_proto!("mesoscope.v1");

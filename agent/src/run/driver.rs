@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use mesoscope_capture::{Capture, Clock, MonoNs, Socket};
 use mesoscope_discover::conntrack::{ConntrackEvent, ConntrackWatch, NatFlow};
+use mesoscope_discover::docker::DockerControl;
 use mesoscope_discover::names::Names;
 use mesoscope_discover::paths::Paths;
 use mesoscope_discover::runtime::{RuntimeEvent, Watch};
@@ -19,8 +20,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::cgroups::SharedTree;
+use super::control::{Control, Slots};
 use super::duties::Duties;
-use super::edges;
+use super::edges::{self, Edges};
 use super::reader::Reader;
 use super::runtimes::RuntimeSource;
 use super::tier2::Tier2Switch;
@@ -112,6 +114,8 @@ pub(super) struct Driver {
     pub(super) tier2: Tier2Switch,
     batch_interval: Duration,
     pub(super) unified_root: PathBuf,
+    /// What operators have under way.
+    pub(super) control: Slots,
     outbound: Option<mpsc::Sender<Bytes>>,
     dump: Option<FxHashSet<Ends>>,
 }
@@ -152,10 +156,30 @@ impl Driver {
             tier2: Tier2Switch::new(parts.capture.as_ref()),
             batch_interval: config.batch_interval.into(),
             unified_root: edges::unified_root(config),
+            control: Slots::default(),
             outbound: None,
             dump: None,
             parts,
         }
+    }
+
+    /// How containers of this node are controlled; `None` when they are not.
+    pub(super) fn control(&self, config: &Config, edges: &Edges) -> Option<Control> {
+        if let Some(reason) = config.control_refused() {
+            tracing::info!(reason, "containers of this node can not be controlled");
+            return None;
+        }
+        let identity = self.parts.session.identity();
+        Some(Control {
+            endpoint: edges.endpoint.clone(),
+            bearer: edges.bearer.clone(),
+            hello: v1::ControlHello {
+                agent_id: identity.agent_id.clone(),
+                generation: identity.generation,
+            },
+            docker: DockerControl::new(config.docker_socket.clone()),
+            slots: self.control.clone(),
+        })
     }
 
     /// Runs until the drain, then tells what is left.

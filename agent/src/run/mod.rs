@@ -10,10 +10,12 @@
 //! | `driver` | the loop: who is heard, and when |
 //! | `duties` | what the driver does again and again |
 //! | `losses` | what it does after a loss |
+//! | [`control`] | what operators ask of this node's containers |
 //! | `tier2` | tier 2 as the aggregator asks for it |
 //! | `report` | what the driver tells of itself |
 
 pub mod cgroups;
+pub mod control;
 mod driver;
 mod duties;
 pub mod edges;
@@ -48,9 +50,14 @@ pub async fn run(config: Config, edges: Edges, drain: CancellationToken) -> anyh
         .await
         .context("starting to observe")?;
     let (told, uplink_events) = mpsc::channel(8);
+    let control = driver.control(&config, &edges);
+    let control = control.map(|control| tokio::spawn(control::run(control)));
     let dialer = tokio::spawn(uplink::run(edges.endpoint, edges.bearer, told));
     driver.run(uplink_events, asked, &drain).await;
     dialer.abort();
+    if let Some(control) = control {
+        control.abort();
+    }
     drop(driver);
     server.await.context("the server of /metrics")
 }

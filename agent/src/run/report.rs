@@ -150,6 +150,7 @@ impl Driver {
             cgroups_limit,
             sockets_interval_seconds: self.duties.sockets.interval(level).as_secs_f64(),
             tier2: self.tier2.is_on(),
+            control: self.control.used(),
             sources,
         }
     }

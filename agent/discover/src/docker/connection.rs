@@ -16,6 +16,14 @@ pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The engine, once it has answered, and its version.
 pub(super) async fn connect(socket: &Path) -> Result<(Docker, SystemVersion), String> {
+    connect_for(socket, ANSWER_TIMEOUT).await
+}
+
+/// The same for requests that may take so long.
+pub(super) async fn connect_for(
+    socket: &Path,
+    request_timeout: Duration,
+) -> Result<(Docker, SystemVersion), String> {
     let path = socket.to_string_lossy();
     let explain = |error: DockerError| match error {
         DockerError::SocketNotFoundError(_) => format!(
@@ -23,7 +31,7 @@ pub(super) async fn connect(socket: &Path) -> Result<(Docker, SystemVersion), St
         ),
         other => format!("{path}: {}", with_causes(&other)),
     };
-    let docker = Docker::connect_with_unix(&path, ANSWER_TIMEOUT.as_secs(), API_DEFAULT_VERSION)
+    let docker = Docker::connect_with_unix(&path, request_timeout.as_secs(), API_DEFAULT_VERSION)
         .map_err(explain)?;
     let attempt = async {
         let docker = docker.negotiate_version().await?;

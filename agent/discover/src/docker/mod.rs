@@ -4,9 +4,12 @@
 //!   connection, its events and our questions.
 //! * `pending`: what is still to be asked, bounded.
 //! * `convert`: from the engine's answers to our messages.
+//! * `control`: what people do to containers; `logs`: their logs.
 
 mod connection;
+mod control;
 mod convert;
+mod logs;
 mod pending;
 mod session;
 mod watcher;
@@ -15,6 +18,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::runtime::{Watch, reconnect};
+
+pub use control::{ControlError, DockerControl};
+pub use logs::{LogStream, LogsAsked};
 
 /// How to watch the Docker engine.
 #[derive(Clone, Debug)]

@@ -1,0 +1,114 @@
+//! What operators ask of this node's containers, on a connection of its own: a long log never holds
+//! the map back.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `session` | one stream to the aggregator: its requests, each bounded and answered |
+//! | `pump` | a log, as fast as its reader takes it and as this agent may read |
+//! | `pace` | the rate of all logs together |
+
+mod pace;
+mod pump;
+mod session;
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use mesoscope_discover::docker::DockerControl;
+use mesoscope_proto::v1::ControlHello;
+use mesoscope_service::token::Bearer;
+use rand::Rng;
+use tokio::sync::Semaphore;
+use tonic::transport::Endpoint;
+use tonic::{Code, Status};
+
+use pace::Pace;
+
+/// Actions and inspections under way at most.
+pub const ACTIONS_MAX: usize = 16;
+/// Logs under way at most.
+pub const LOGS_MAX: usize = 8;
+/// Bytes of all logs together per second: what an agent within its budget can read beside the map.
+const LOG_BYTES_PER_S: u64 = 2 << 20;
+const BACKOFF_MIN: Duration = Duration::from_millis(500);
+const BACKOFF_MAX: Duration = Duration::from_secs(10);
+/// An aggregator without control is asked again so seldom.
+const UNKNOWN_PAUSE: Duration = Duration::from_secs(60);
+
+/// What is under way, shared with whoever shows it.
+#[derive(Clone, Debug)]
+pub struct Slots {
+    actions: Arc<Semaphore>,
+    logs: Arc<Semaphore>,
+}
+
+impl Default for Slots {
+    fn default() -> Self {
+        Self {
+            actions: Arc::new(Semaphore::new(ACTIONS_MAX)),
+            logs: Arc::new(Semaphore::new(LOGS_MAX)),
+        }
+    }
+}
+
+impl Slots {
+    /// Actions and inspections, then logs, that are under way.
+    #[must_use]
+    pub fn used(&self) -> (usize, usize) {
+        (
+            ACTIONS_MAX.saturating_sub(self.actions.available_permits()),
+            LOGS_MAX.saturating_sub(self.logs.available_permits()),
+        )
+    }
+}
+
+/// How the containers of this node are controlled.
+#[derive(Debug)]
+pub(super) struct Control {
+    pub(super) endpoint: Endpoint,
+    pub(super) bearer: Option<Bearer>,
+    pub(super) hello: ControlHello,
+    pub(super) docker: DockerControl,
+    pub(super) slots: Slots,
+}
+
+/// Dials for ever.
+pub(super) async fn run(control: Control) {
+    let began = Instant::now();
+    let pace = Arc::new(Mutex::new(Pace::new(LOG_BYTES_PER_S)));
+    let mut backoff = BACKOFF_MIN;
+    let mut told = None;
+    loop {
+        let (status, lived) = session::run(&control, &pace, began).await;
+        if lived {
+            backoff = BACKOFF_MIN;
+            told = None;
+        }
+        let unknown = status.code() == Code::Unimplemented;
+        if told != Some(status.code()) {
+            told = Some(status.code());
+            tell(&status);
+        }
+        let pause = if unknown { UNKNOWN_PAUSE } else { backoff };
+        let pause = pause.mul_f64(rand::rng().random_range(0.5..1.0));
+        tokio::time::sleep(pause).await;
+        backoff = (backoff * 2).min(BACKOFF_MAX);
+    }
+}
+
+fn tell(status: &Status) {
+    match status.code() {
+        Code::Unimplemented => tracing::info!("the aggregator does not control containers"),
+        // The uplink says it, or will be there in a moment.
+        Code::Unavailable | Code::FailedPrecondition | Code::Ok => {
+            tracing::debug!(reason = status.message(), "no stream for control");
+        }
+        code => {
+            tracing::warn!(
+                ?code,
+                reason = status.message(),
+                "no stream for control; trying again"
+            );
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! One stream to the aggregator: its requests, each bounded and answered.
+
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use mesoscope_discover::docker::LogsAsked;
+use mesoscope_proto::v1::control_client::ControlClient;
+use mesoscope_proto::v1::control_request::Message;
+use mesoscope_proto::v1::{
+    ContainerAction, ContainerInspect, ContainerLogs, ControlAnswer, ControlOutcome,
+    ControlRequest, ControlResult, control_answer::Answer,
+};
+use rustc_hash::FxHashMap;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Status};
+
+use super::Control;
+use super::pace::Pace;
+use super::pump::{CHUNK_BYTES, FOLLOW_PATIENCE, Pump, READ_PATIENCE, outcome};
+
+/// Answers that wait for the transport at most.
+const OUTBOUND_MAX: usize = 16;
+/// Bytes of a log that may be under way, whatever the aggregator allows.
+const WINDOW_BYTES_MAX: usize = 1 << 20;
+/// Requests are small.
+const REQUEST_BYTES_MAX: usize = 64 << 10;
+
+/// Serves until the stream ends; gives why, and whether the aggregator was there.
+pub(super) async fn run(
+    control: &Control,
+    pace: &Arc<Mutex<Pace>>,
+    began: Instant,
+) -> (Status, bool) {
+    let channel = match control.endpoint.connect().await {
+        Ok(channel) => channel,
+        Err(error) => return (Status::unavailable(error.to_string()), false),
+    };
+    let (answers, answered) = mpsc::channel(OUTBOUND_MAX);
+    let hello = ControlAnswer {
+        request: 0,
+        answer: Some(Answer::Hello(control.hello.clone())),
+    };
+    // A fresh channel has room.
+    let _ = answers.try_send(hello);
+    let mut stream = Request::new(ReceiverStream::new(answered));
+    if let Some(bearer) = &control.bearer {
+        let headers = stream.metadata_mut();
+        headers.insert("authorization", bearer.header());
+    }
+    let mut client = ControlClient::new(channel).max_decoding_message_size(REQUEST_BYTES_MAX);
+    let mut requests = match client.serve(stream).await {
+        Ok(requests) => requests.into_inner(),
+        Err(status) => return (status, false),
+    };
+    let mut session = Session {
+        control,
+        pace,
+        began,
+        answers,
+        logs: FxHashMap::default(),
+        pumps: JoinSet::new(),
+    };
+    let mut lived = false;
+    loop {
+        tokio::select! {
+            request = requests.message() => match request {
+                Ok(Some(request)) => {
+                    lived = true;
+                    session.take(request).await;
+                }
+                Ok(None) => {
+                    return (Status::unavailable("the aggregator closed the stream"), lived);
+                }
+                Err(status) => return (status, lived),
+            },
+            Some(ended) = session.pumps.join_next() => {
+                // A cancelled one was taken out before.
+                if let Ok(request) = ended {
+                    session.logs.remove(&request);
+                }
+            }
+        }
+    }
+}
+
+struct Session<'a> {
+    control: &'a Control,
+    pace: &'a Arc<Mutex<Pace>>,
+    began: Instant,
+    answers: mpsc::Sender<ControlAnswer>,
+    /// Logs under way.
+    logs: FxHashMap<u64, Log>,
+    /// They end with the session.
+    pumps: JoinSet<u64>,
+}
+
+struct Log {
+    credit: Arc<Semaphore>,
+    pump: AbortHandle,
+}
+
+impl Session<'_> {
+    async fn take(&mut self, request: ControlRequest) {
+        let number = request.request;
+        match request.message {
+            Some(Message::Action(action)) => self.act(number, action).await,
+            Some(Message::Inspect(inspect)) => self.inspect(number, inspect).await,
+            Some(Message::Logs(logs)) => self.log(number, logs).await,
+            Some(Message::Credit(credit)) => {
+                if let Some(log) = self.logs.get(&number) {
+                    let room = WINDOW_BYTES_MAX.saturating_sub(log.credit.available_permits());
+                    let bytes = usize::try_from(credit.bytes).unwrap_or(room);
+                    log.credit.add_permits(bytes.min(room));
+                }
+            }
+            Some(Message::Cancel(_)) => {
+                if let Some(log) = self.logs.remove(&number) {
+                    log.pump.abort();
+                }
+            }
+            None => {
+                let unknown =
+                    "this agent does not know what is asked for; it is older than the aggregator";
+                self.answer(number, failed(ControlResult::Failed, unknown))
+                    .await;
+            }
+        }
+    }
+
+    /// Goes on when the stream breaks: what has begun is not undone, nor left half-way.
+    async fn act(&self, number: u64, action: ContainerAction) {
+        let Ok(slot) = self.control.slots.actions.clone().try_acquire_owned() else {
+            return self.busy(number).await;
+        };
+        let verb = action.verb();
+        tracing::info!(
+            container = action.container_id,
+            ?verb,
+            action.force,
+            "asked by the aggregator"
+        );
+        let (docker, answers) = (self.control.docker.clone(), self.answers.clone());
+        tokio::spawn(async move {
+            let done = docker.act(&action.container_id, verb, action.force).await;
+            answer(&answers, number, outcome(done)).await;
+            drop(slot);
+        });
+    }
+
+    async fn inspect(&self, number: u64, inspect: ContainerInspect) {
+        let Ok(slot) = self.control.slots.actions.clone().try_acquire_owned() else {
+            return self.busy(number).await;
+        };
+        let (docker, answers) = (self.control.docker.clone(), self.answers.clone());
+        tokio::spawn(async move {
+            let told = match docker.inspect(&inspect.container_id).await {
+                Ok(inspection) => ControlOutcome {
+                    inspection,
+                    ..outcome(Ok(()))
+                },
+                Err(error) => outcome(Err(error)),
+            };
+            answer(&answers, number, told).await;
+            drop(slot);
+        });
+    }
+
+    async fn log(&mut self, number: u64, asked: ContainerLogs) {
+        let Ok(slot) = self.control.slots.logs.clone().try_acquire_owned() else {
+            return self.busy(number).await;
+        };
+        let window = usize::try_from(asked.window_bytes).unwrap_or(WINDOW_BYTES_MAX);
+        let credit = Arc::new(Semaphore::new(window.clamp(CHUNK_BYTES, WINDOW_BYTES_MAX)));
+        let pump = Pump {
+            request: number,
+            answers: self.answers.clone(),
+            credit: credit.clone(),
+            pace: self.pace.clone(),
+            began: self.began,
+            follow: asked.follow,
+            patience: if asked.follow {
+                FOLLOW_PATIENCE
+            } else {
+                READ_PATIENCE
+            },
+        };
+        let docker = self.control.docker.clone();
+        let pump = self.pumps.spawn(async move {
+            let logs = LogsAsked {
+                follow: asked.follow,
+                tail: asked.tail,
+                since_unix_s: asked.since_unix_s,
+                timestamps: asked.timestamps,
+            };
+            let answers = pump.answers.clone();
+            let told = match docker.logs(&asked.container_id, logs).await {
+                Ok(mut log) => pump.run(&mut log).await,
+                Err(error) => outcome(Err(error)),
+            };
+            answer(&answers, number, told).await;
+            drop(slot);
+            number
+        });
+        self.logs.insert(number, Log { credit, pump });
+    }
+
+    async fn busy(&self, number: u64) {
+        let text = "as much as this agent allows is under way already";
+        self.answer(number, failed(ControlResult::Busy, text)).await;
+    }
+
+    async fn answer(&self, number: u64, told: ControlOutcome) {
+        answer(&self.answers, number, told).await;
+    }
+}
+
+fn failed(result: ControlResult, message: &str) -> ControlOutcome {
+    ControlOutcome {
+        result: result.into(),
+        message: message.to_owned(),
+        ..ControlOutcome::default()
+    }
+}
+
+async fn answer(answers: &mpsc::Sender<ControlAnswer>, number: u64, told: ControlOutcome) {
+    let told = ControlAnswer {
+        request: number,
+        answer: Some(Answer::Outcome(told)),
+    };
+    // The stream may have ended; then nobody waits for it.
+    let _ = answers.send(told).await;
+}
