@@ -4,6 +4,13 @@
 //! |---|---|
 //! | [`role`] | viewer, operator, admin |
 //! | [`identity`] | who a request comes from, and whether that is enough |
+//! | [`gate`] | all that somebody can sign in with |
+//! | [`book`], [`token`] | API tokens, and the file that keeps them |
+//! | [`users`] | people with passwords |
+//! | [`sessions`] | browsers that are signed in |
+//! | [`throttle`] | failed sign-ins |
+//! | [`credentials`] | what a request shows |
+//! | [`secret`] | random secrets and their digests |
 //! | [`audit`] | what was done by whom: JSON lines that are only ever added to |
 //!
 //! A handler takes the identity that the middleware left in the request's extensions, asks it for
@@ -27,9 +34,18 @@
 //! ```
 
 pub mod audit;
+pub mod book;
+pub mod credentials;
+pub mod gate;
 pub mod identity;
 pub mod role;
+pub mod secret;
+pub mod sessions;
+pub mod throttle;
+pub mod token;
+pub mod users;
 
 pub use audit::{Audit, AuditError, Entry, Outcome, Recorded};
+pub use gate::Gate;
 pub use identity::{Denied, How, Identity};
 pub use role::Role;
