@@ -82,6 +82,26 @@ export function nodeDetails(
   return call(`/api/topology/${view}/${encodeURIComponent(id)}${query}`, { signal });
 }
 
+// Values of a node over time, as the aggregator keeps them.
+export interface StoredSeries {
+  // Start of the first step, and the end of the last one, by the aggregator's clock.
+  from_unix_ms: number;
+  to_unix_ms: number;
+  step_ms: number;
+  // The mean of each step; null where nothing is known.
+  metrics: { key: string; unit: string; values: (number | null)[] }[];
+}
+
+export function nodeSeries(
+  id: string,
+  lastMs: number,
+  stepMs: number,
+  signal: AbortSignal,
+): Promise<StoredSeries> {
+  const query = new URLSearchParams({ last: `${lastMs}ms`, step: `${stepMs}ms` });
+  return call(`/api/v1/query/nodes/${encodeURIComponent(id)}/timeseries?${query.toString()}`, { signal });
+}
+
 const SEARCH_LIMIT = 5_000;
 const SEARCH_PAGES_MAX = 8;
 

@@ -1,33 +1,52 @@
-// The last minute of each metric, gathered in the page from the differences as they come, so that a
-// sparkline is there the moment a node is selected.
+// The last minute and a half of each metric, gathered in the page from the differences as they come: what
+// is newer than the aggregator's last answer, and all that there is where it keeps no series.
 
 import type { TopologyNode } from '../api/types';
 
 export const HISTORY_SAMPLES = 90;
 const SAMPLE_EVERY_MS = 1_000;
-// 2,000 nodes * 8 metrics * 90 samples * 4 bytes = 5.8 MB at most.
+export const HISTORY_SPAN_MS = HISTORY_SAMPLES * SAMPLE_EVERY_MS;
+// 2,000 nodes * 90 samples * (8 metrics * 4 bytes + 8 of the time) = 7.2 MB at most.
 export const HISTORY_NODES_MAX = 2_000;
 
-interface Series {
-  lastMs: number;
-  values: Map<string, Ring>;
+// A value at a time of `performance.now()`; null where the node did not have the metric.
+export interface Sample {
+  timeMs: number;
+  value: number | null;
 }
 
-class Ring {
-  private readonly samples = new Float32Array(HISTORY_SAMPLES);
+class Series {
+  private readonly times = new Float64Array(HISTORY_SAMPLES);
+  private readonly values = new Map<string, Float32Array>();
   private next = 0;
   private length = 0;
 
-  push(value: number): void {
-    this.samples[this.next] = value;
+  push(node: TopologyNode, timeMs: number): void {
+    this.times[this.next] = timeMs;
+    for (const ring of this.values.values()) ring[this.next] = NaN;
+    for (const { key, value } of node.metrics) {
+      let ring = this.values.get(key);
+      if (!ring) this.values.set(key, (ring = new Float32Array(HISTORY_SAMPLES).fill(NaN)));
+      ring[this.next] = value;
+    }
     this.next = (this.next + 1) % HISTORY_SAMPLES;
     this.length = Math.min(this.length + 1, HISTORY_SAMPLES);
   }
 
+  get lastMs(): number {
+    return this.length === 0 ? -Infinity : this.times[(this.next + HISTORY_SAMPLES - 1) % HISTORY_SAMPLES]!;
+  }
+
   // Oldest first.
-  toArray(): number[] {
-    const start = (this.next - this.length + HISTORY_SAMPLES) % HISTORY_SAMPLES;
-    return Array.from({ length: this.length }, (_, i) => this.samples[(start + i) % HISTORY_SAMPLES]!);
+  of(metric: string): Sample[] {
+    const ring = this.values.get(metric);
+    if (!ring) return [];
+    const start = this.next - this.length + HISTORY_SAMPLES;
+    return Array.from({ length: this.length }, (_, i) => {
+      const at = (start + i) % HISTORY_SAMPLES;
+      const value = ring[at]!;
+      return { timeMs: this.times[at]!, value: Number.isNaN(value) ? null : value };
+    });
   }
 }
 
@@ -46,20 +65,14 @@ export class MetricHistory {
     let series = this.nodes.get(node.id);
     if (!series) {
       if (this.nodes.size >= HISTORY_NODES_MAX) return;
-      series = { lastMs: -Infinity, values: new Map() };
+      series = new Series();
       this.nodes.set(node.id, series);
     }
-    if (nowMs - series.lastMs < SAMPLE_EVERY_MS * 0.9) return;
-    series.lastMs = nowMs;
-    for (const metric of node.metrics) {
-      let ring = series.values.get(metric.key);
-      if (!ring) series.values.set(metric.key, (ring = new Ring()));
-      ring.push(metric.value);
-    }
+    if (nowMs - series.lastMs >= SAMPLE_EVERY_MS * 0.9) series.push(node, nowMs);
   }
 
-  of(id: string, metric: string): number[] {
-    return this.nodes.get(id)?.values.get(metric)?.toArray() ?? [];
+  of(id: string, metric: string): Sample[] {
+    return this.nodes.get(id)?.of(metric) ?? [];
   }
 
   get size(): number {

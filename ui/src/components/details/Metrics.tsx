@@ -1,21 +1,48 @@
 import styled from 'styled-components';
 import type { Metric, TopologyNode } from '../../api/types';
 import { joined, quantity } from '../../lib/format';
+import { line, SPANS, type Point, type Span } from '../../lib/series';
+import { HISTORY_SPAN_MS } from '../../store/history';
 import { history } from '../../store/live';
+import { Segmented } from '../controls';
 import { Sparkline } from '../Sparkline';
+import { useSeries, useSpan } from '../useSeries';
 
-// Each metric with its last minute and a half.
+const CHOICES = Object.entries(SPANS).map(([span, { text }]) => [span as Span, text] as const);
+
+// Each metric over time: what the aggregator kept, continued by what the page has seen since.
 export function Metrics({ node }: { node: TopologyNode }) {
+  const span = useSpan((chosen) => chosen.span);
+  const { stored, absent } = useSeries(node.id, span);
+  const nowMs = performance.now();
+  // Without a series there is only what the page saw.
+  const spanMs = absent ? HISTORY_SPAN_MS : SPANS[span].lastMs;
   return (
     <Rows aria-label="Metrics">
       {node.metrics.map((metric) => (
-        <Row key={metric.key} node={node} metric={metric} />
+        <Row
+          key={metric.key}
+          metric={metric}
+          points={line(stored, history.of(node.id, metric.key), metric.key, spanMs, nowMs)}
+          spanMs={spanMs}
+        />
       ))}
+      {!absent && (
+        <footer>
+          <small>Over the last</small>
+          <Segmented
+            label="Time shown"
+            value={span}
+            choices={CHOICES}
+            onChange={(chosen) => useSpan.setState({ span: chosen })}
+          />
+        </footer>
+      )}
     </Rows>
   );
 }
 
-function Row({ node, metric }: { node: TopologyNode; metric: Metric }) {
+function Row({ metric, points, spanMs }: { metric: Metric; points: readonly Point[]; spanMs: number }) {
   const { value, unit } = quantity(metric.value, metric.unit);
   const full = metric.max > 0 ? metric.value / metric.max : 0;
   const color = full >= 0.95 ? 'var(--critical)' : full >= 0.8 ? 'var(--warning)' : 'var(--accent)';
@@ -23,7 +50,7 @@ function Row({ node, metric }: { node: TopologyNode; metric: Metric }) {
   return (
     <div>
       <span title={of}>{metric.label || metric.key}</span>
-      <Sparkline values={history.of(node.id, metric.key)} max={metric.max} color={color} />
+      <Sparkline points={points} spanMs={spanMs} max={metric.max} color={color} />
       <b title={of}>
         {value}
         <small>{unit}</small>
@@ -42,8 +69,18 @@ const Rows = styled.section`
     height: 37px;
     gap: 10px;
   }
-  > div + div {
+  > div + div,
+  > footer {
     border-top: 1px solid var(--line);
+  }
+  > footer {
+    display: flex;
+    align-items: center;
+    justify-content: space-between;
+    padding-block: 7px 5px;
+  }
+  > footer > div {
+    height: 22px;
   }
   span {
     flex: 1;
@@ -59,9 +96,11 @@ const Rows = styled.section`
     white-space: nowrap;
   }
   small {
-    margin-left: 2px;
     font-size: 11px;
     font-weight: 400;
     color: var(--text-3);
+  }
+  b > small {
+    margin-left: 2px;
   }
 `;
