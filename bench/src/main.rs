@@ -16,6 +16,7 @@ mod report;
 mod stack;
 mod tiny;
 mod truth;
+mod ui;
 mod usage;
 mod workload;
 
@@ -57,6 +58,8 @@ enum Bench {
     Latency(latency::Options),
     /// The standard workload for long, with faults: availability, memory, recovery.
     Churn(churn::Options),
+    /// The page in a real Chromium, on maps of simulated agents.
+    Ui(ui::Options),
     /// What the agent costs, and how much slower the observed work is.
     Overhead(overhead::Options),
 }
@@ -87,6 +90,7 @@ async fn run(arguments: Arguments) -> Result<Report> {
         Bench::Ingest(options) => ingest::run(&programs, options).await?,
         Bench::Latency(options) => latency::run(&programs, options).await?,
         Bench::Overhead(options) => overhead::run(&programs, options).await?,
+        Bench::Ui(options) => ui::run(&programs, options).await?,
     };
     report.print(arguments.json)?;
     if let Some(path) = &arguments.output {

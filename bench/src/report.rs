@@ -133,7 +133,15 @@ impl Report {
     /// No promise about what is seen is broken, and each was measured. Those of time, CPU and memory
     /// depend on what else the machine does: they are printed, and decide no run of the tests.
     pub fn holds(&self) -> bool {
-        const SPEED_AND_SIZE: [&str; 6] = ["ms", "x", "MiB", "MiB/h", "exec/s", "% of a core"];
+        const SPEED_AND_SIZE: [&str; 7] = [
+            "ms",
+            "x",
+            "MiB",
+            "MiB/h",
+            "exec/s",
+            "frames/s",
+            "% of a core",
+        ];
         self.targets.iter().all(|target| {
             target.met || (target.value.is_some() && SPEED_AND_SIZE.contains(&target.unit))
         })

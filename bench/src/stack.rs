@@ -174,6 +174,11 @@ impl Stack {
         format!("http://127.0.0.1:{}", self.grpc_port)
     }
 
+    /// `http://ADDRESS` of the page.
+    pub fn page_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.http_port)
+    }
+
     /// WebSocket of a view that leaves nothing out.
     pub fn websocket_url(&self, view: &str) -> String {
         format!(

@@ -7,12 +7,12 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::stop::Stop;
-use crate::{docker, steps::Steps, tree};
+use crate::{docker, node, page, steps::Steps, tree};
 
 /// What `bench` is asked for.
 #[derive(Args, Debug)]
 pub struct Options {
-    /// What to measure: capture, latency, overhead, churn, ...
+    /// What to measure: capture, latency, overhead, faults, churn, ingest, ui
     name: String,
     /// Arguments of the bench itself, such as --json.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -27,12 +27,14 @@ pub fn run(options: &Options) -> Result<()> {
         .iter()
         .any(|argument| argument == "--json");
     let stop = Stop::on_signals()?;
+    let of_page = options.name == "ui";
+    let setup = if of_page { "bench-ui" } else { "bench" };
     if !quiet {
         let mut steps = Steps::new(4, stop.clone())?;
         let limit = Duration::from_secs(30 * 60);
         steps.must(
             "Debian packages that are missing",
-            tree::xtask(&["setup", "bench"])?,
+            tree::xtask(&["setup", setup])?,
             limit,
         )?;
         steps.must("eBPF programs", tree::xtask(&["build-ebpf"])?, limit)?;
@@ -40,7 +42,7 @@ pub fn run(options: &Options) -> Result<()> {
         steps.must("Release binaries", binaries(), limit)?;
     } else {
         for mut command in [
-            tree::xtask(&["setup", "bench"])?,
+            tree::xtask(&["setup", setup])?,
             tree::xtask(&["build-ebpf"])?,
             tree::xtask(&["build-page"])?,
             binaries(),
@@ -60,7 +62,15 @@ pub fn run(options: &Options) -> Result<()> {
             .join("release/mesoscope-bench")
             .to_string_lossy(),
     );
-    bench.arg(&options.name).args(&options.arguments);
+    bench.arg(&options.name);
+    if of_page {
+        page::modules()?;
+        bench.arg("--node").arg(node::folder()?.join("node"));
+        if let Some(chromium) = page::chromium() {
+            bench.env("CHROMIUM", chromium);
+        }
+    }
+    bench.args(&options.arguments);
     let status = bench.status().context("running mesoscope-bench")?;
     if !status.success() {
         bail!("bench {} failed: {status}", options.name);

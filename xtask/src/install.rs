@@ -75,6 +75,13 @@ pub const BENCH: &[Need] = &[
     ),
 ];
 
+/// To measure the page.
+pub const BROWSER: &[Need] = &[need(
+    &["chromium", "chromium-browser"],
+    "chromium",
+    "the browser that the page is measured in",
+)];
+
 /// To fetch our own Node, or the deploy tests' Python packages.
 pub const PYTHON: &[Need] = &[need(
     &["python3"],

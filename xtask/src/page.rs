@@ -24,7 +24,7 @@ pub fn build() -> Result<()> {
         println!("the page is up to date");
         return Ok(());
     }
-    modules(&ui)?;
+    modules()?;
     run(&["run", "build"])?;
     std::fs::create_dir_all(tree::target()).context("making the target folder")?;
     std::fs::write(stamp(), sources).context("noting what the page was built from")
@@ -32,14 +32,14 @@ pub fn build() -> Result<()> {
 
 /// Runs one of the page's scripts.
 pub fn script(name: &str) -> Result<()> {
-    modules(&tree::root().join("ui"))?;
+    modules()?;
     run(&["run", name])
 }
 
 /// Drives the page in Chromium against a real aggregator and agent.
 pub fn end_to_end() -> Result<()> {
     let stop = Stop::on_signals()?;
-    modules(&tree::root().join("ui"))?;
+    modules()?;
     let ports = Ports::free()?;
     let logs = tree::logs().join("page-e2e");
     // The page begins with nothing set.
@@ -51,8 +51,7 @@ pub fn end_to_end() -> Result<()> {
     let mut npm = node::npm(&["run", "e2e"])?;
     npm.env("MESOSCOPE_URL", format!("http://127.0.0.1:{}", ports.http))
         .env("MESOSCOPE_SCREENSHOT", logs.join("map.png"));
-    if let Some(chromium) = tree::on_path("chromium").or_else(|| tree::on_path("chromium-browser"))
-    {
+    if let Some(chromium) = chromium() {
         npm.env("CHROMIUM", chromium);
     }
     let status = npm.status().context("running npm")?;
@@ -65,8 +64,14 @@ pub fn end_to_end() -> Result<()> {
     Ok(())
 }
 
+/// The browser, by the names that distributions give it.
+pub fn chromium() -> Option<PathBuf> {
+    tree::on_path("chromium").or_else(|| tree::on_path("chromium-browser"))
+}
+
 /// `npm ci` when the lock file has changed since the last one.
-fn modules(ui: &Path) -> Result<()> {
+pub fn modules() -> Result<()> {
+    let ui = tree::root().join("ui");
     let lock = std::fs::read_to_string(ui.join("package-lock.json"))
         .context("reading ui/package-lock.json")?;
     let mut hasher = DefaultHasher::new();
@@ -111,7 +116,8 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
         let kind = entry.file_type().context("reading a file's type")?;
         let name = entry.file_name();
         if kind.is_dir() {
-            if name != "node_modules" && name != "dist" && name != "e2e" {
+            if !["node_modules", "dist", "e2e", "bench"].contains(&name.to_string_lossy().as_ref())
+            {
                 collect(&entry.path(), files)?;
             }
         } else if kind.is_file() {

@@ -11,13 +11,14 @@ use crate::stack::{Programs, Stack};
 use crate::usage;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use fleet::Fleet;
-use node::{Node, Size};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use watch::Watch;
+
+pub use fleet::Fleet;
+pub use node::{Node, Size};
 
 /// Options of `ingest`.
 #[derive(Args, Clone, Debug, Serialize)]
@@ -119,7 +120,8 @@ fn allow_sockets(agents: u64) -> Result<()> {
     Ok(())
 }
 
-async fn connect(stack: &mut Stack, size: Size) -> Result<(Fleet, Duration)> {
+/// Starts the fleet and waits until all its agents are complete; says how long that took.
+pub async fn connect(stack: &mut Stack, size: Size) -> Result<(Fleet, Duration)> {
     let begun = Instant::now();
     let fleet = Fleet::start(&stack.grpc_url(), size)?;
     loop {

@@ -83,6 +83,20 @@ impl Series {
         Ok(())
     }
 
+    /// One that took so many milliseconds, or was never shown.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "not negative, and far below 2^52 microseconds"
+    )]
+    pub fn add_ms(&mut self, took: Option<f64>) -> Result<()> {
+        match took {
+            Some(ms) => self.histogram.record((ms.max(0.0) * 1e3) as u64)?,
+            None => self.never += 1,
+        }
+        Ok(())
+    }
+
     #[expect(clippy::cast_precision_loss, reason = "microseconds of a few seconds")]
     fn figures(&self) -> Figures {
         let at = |quantile: f64| self.histogram.value_at_quantile(quantile) as f64 / 1_000.0;

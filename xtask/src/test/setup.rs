@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::{install, tree};
 
-/// Installs what is missing for `group`: "up", "bench" or "test".
+/// Installs what is missing for `group`: "up", "bench", "bench-ui" or "test".
 pub fn setup(group: &str) -> Result<()> {
     if tree::is_root() {
         mount_tracefs();
@@ -14,11 +14,12 @@ pub fn setup(group: &str) -> Result<()> {
     match group {
         "up" => install::ensure(install::UP),
         "bench" => install::ensure(&[install::UP, install::BENCH, &docker()].concat()),
+        "bench-ui" => install::ensure(&[install::UP, install::BROWSER].concat()),
         "test" => {
             install::ensure(&[install::UP, install::TEST, install::BENCH].concat())?;
             promtool()
         }
-        _ => bail!("setup knows up, bench and test, not {group:?}"),
+        _ => bail!("setup knows up, bench, bench-ui and test, not {group:?}"),
     }
 }
 
