@@ -3,6 +3,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`config`] | the configuration |
+//! | [`control`] | what people do to containers, through the agents |
 //! | [`core`] | the topology and who changes it; time passes here |
 //! | [`ingest`] | the agents' streams: sequence, generation, one stream per agent |
 //! | [`series`] | what is told over time: fed by [`ingest`], read by REST |
@@ -16,6 +17,7 @@
 
 pub mod api;
 pub mod config;
+pub mod control;
 pub mod core;
 pub mod events;
 pub mod ingest;

@@ -7,6 +7,7 @@ use anyhow::Context;
 use mesoscope_access::Audit;
 use mesoscope_access::audit::KEEP_DEFAULT;
 use mesoscope_proto::v1::Incomplete;
+use mesoscope_proto::v1::control_server::ControlServer;
 use mesoscope_proto::v1::observe_server::ObserveServer;
 use mesoscope_proto::v1::uplink_server::UplinkServer;
 use mesoscope_service::http;
@@ -19,6 +20,7 @@ use tonic::transport::Server as GrpcServer;
 
 use crate::api::{self, Api, ObserveService};
 use crate::config::{Config, Security};
+use crate::control::{self, ControlService};
 use crate::core::Core;
 use crate::ingest::{MESSAGE_BYTES_MAX, Registry, UplinkService};
 use crate::metrics::Metrics;
@@ -28,8 +30,8 @@ use crate::views::Views;
 
 /// Connections of the HTTP port.
 const HTTP_CONNECTIONS_MAX: usize = 1_024;
-/// Connections of the gRPC port: an agent has one.
-const GRPC_CONNECTIONS_MAX: usize = 2_048;
+/// Connections of the gRPC port: an agent has one for what it reports and one for control.
+const GRPC_CONNECTIONS_MAX: usize = 4_096;
 /// Requests of consumers are small.
 const OBSERVE_BYTES_MAX: usize = 64 << 10;
 /// Certificates and tokens are read again so often.
@@ -131,6 +133,7 @@ impl Server {
             registry: registry.clone(),
             series: series.clone(),
             settings: settings.clone(),
+            control: Arc::default(),
             metrics: metrics.clone(),
             posture: security.posture,
             tls: security.http_tls.is_some(),
@@ -287,11 +290,15 @@ async fn serve_grpc(
     let uplink = UplinkServer::new(uplink)
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .accept_compressed(CompressionEncoding::Gzip);
+    let control = ControlService::new(api.control.clone(), api.core.clone(), drain.clone());
     let observe = ObserveServer::new(ObserveService::new(api))
         .max_decoding_message_size(OBSERVE_BYTES_MAX)
         .max_encoding_message_size(usize::MAX)
         .accept_compressed(CompressionEncoding::Gzip)
         .send_compressed(CompressionEncoding::Gzip);
+    let control = ControlServer::new(control)
+        .max_decoding_message_size(control::MESSAGE_BYTES_MAX)
+        .accept_compressed(CompressionEncoding::Gzip);
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<UplinkServer<UplinkService>>().await;
     reporter
@@ -311,6 +318,10 @@ async fn serve_grpc(
         .add_service(reflection().build_v1alpha()?)
         .add_service(InterceptedService::new(
             uplink,
+            security.agents.interceptor(),
+        ))
+        .add_service(InterceptedService::new(
+            control,
             security.agents.interceptor(),
         ))
         .add_service(InterceptedService::new(

@@ -10,7 +10,7 @@ use prometheus::{Encoder, GaugeVec, IntCounterVec, IntGaugeVec, Opts, TextEncode
 
 use super::Api;
 use super::error::ApiError;
-use crate::{events, store, views};
+use crate::{control, events, store, views};
 
 /// The handler.
 pub(super) async fn scrape(State(api): State<Api>) -> Response {
@@ -146,6 +146,9 @@ fn bounds(api: &Api) -> prometheus::Result<Vec<MetricFamily>> {
     set("settings_containers", containers, store::CONTAINERS_MAX);
     let (searches, most) = api.searches.fill();
     set("searches", searches, most);
+    set("control_logs", api.control.logs(), control::LOGS_MAX);
+    let (waiting, most) = api.control.waiting();
+    set("control_requests", waiting, most);
     let series = api.series.stats();
     set("series_bytes", series.bytes, api.series.limits().bytes_max);
     for (port, fill) in api.connections.iter() {

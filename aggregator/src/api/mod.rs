@@ -6,6 +6,7 @@
 //! | `search.rs` | search, and suggestions for a half-typed one |
 //! | `series.rs` | values over time |
 //! | `tier2.rs` | switching tier 2; agents and nodes with what is set for them |
+//! | `control.rs` | what people do to containers, and their logs |
 //! | `websocket.rs` | a view, live |
 //! | `observe.rs` | the same for gRPC, and the event stream |
 //! | `metrics.rs` | `/metrics` |
@@ -18,6 +19,7 @@
 
 mod access;
 mod audit;
+mod control;
 mod error;
 mod metrics;
 mod observe;
@@ -33,7 +35,7 @@ mod websocket;
 use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Router, middleware};
 use mesoscope_access::Audit;
 use mesoscope_service::access::{Access, http as admit};
@@ -42,6 +44,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 
+use crate::control::Control;
 use crate::core::Core;
 use crate::ingest::Registry;
 use crate::metrics::Metrics;
@@ -68,6 +71,8 @@ pub struct Api {
     pub series: Arc<Recorder>,
     /// What operators set.
     pub settings: Arc<Settings>,
+    /// The agents' streams for control.
+    pub control: Arc<Control>,
     /// The figures.
     pub metrics: Arc<Metrics>,
     /// The listening address under the listen rule.
@@ -105,6 +110,10 @@ pub fn router(api: Api) -> Router {
         .route("/api/v1/status", get(rest::status))
         .route("/api/v1/ui/render_time", post(rest::render_time))
         .route("/api/v1/ws", get(websocket::open))
+        .route("/api/containers/{id}", delete(control::remove))
+        .route("/api/containers/{id}/inspect", get(control::inspect))
+        .route("/api/containers/{id}/logs", get(control::logs))
+        .route("/api/containers/{id}/{verb}", post(control::act))
         .route("/metrics", get(metrics::scrape))
         .fallback(page::serve)
         .method_not_allowed_fallback(rest::wrong_method)

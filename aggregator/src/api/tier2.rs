@@ -72,10 +72,13 @@ impl Api {
     pub(super) fn node(&self, kind: ViewKind, id: &str, environment: bool) -> Option<NodeDetails> {
         let topology = self.core.read();
         let mut details = topology.node(kind, id, environment)?;
-        details.tier2 = topology.place(kind, id, self.core.now_ms()).map(|place| {
-            let setting = self.settings.of(&place.agent.agent_id);
-            tier2::standing(&place, setting.as_ref())
-        });
+        if let Some(place) = topology.place(kind, id, self.core.now_ms()) {
+            let agent = &place.agent;
+            let setting = self.settings.of(&agent.agent_id);
+            details.tier2 = Some(tier2::standing(&place, setting.as_ref()));
+            let control = || self.control_of(&agent.agent_id, agent.generation);
+            details.control = place.container.is_some().then(control);
+        }
         Some(details)
     }
 

@@ -13,6 +13,7 @@
 mod agent;
 mod binary;
 mod configuration;
+mod control;
 mod garbage;
 mod ingest;
 mod live;
