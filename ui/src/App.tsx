@@ -1,68 +1,128 @@
-import { useEffect } from 'react';
+import { useEffect, useRef } from 'react';
 import styled from 'styled-components';
 import { Banner } from './components/Banner';
 import { DetailsPanel } from './components/DetailsPanel';
+import { FilterBar } from './components/FilterBar';
 import { GraphView } from './components/GraphView';
 import { Header } from './components/Header';
+import { HelpSheet } from './components/HelpSheet';
+import { LinkBanner } from './components/LinkBanner';
+import { LogDrawer } from './components/LogDrawer';
+import { NARROW_PX } from './components/narrow';
+import { Notice } from './components/Notice';
+import { ResourceView } from './components/ResourceView';
 import { Sidebar } from './components/Sidebar';
 import { TableView } from './components/TableView';
+import { useShortcuts } from './components/useShortcuts';
 import { usePage } from './store/page';
 import { GlobalStyle } from './theme/GlobalStyle';
 import { usePalette } from './theme/useTheme';
 
+const MAIN = 'main';
+
 export function App() {
   const palette = usePalette();
   const mode = usePage((page) => page.mode);
-  const open = usePage((page) => page.selected !== null);
-  useEscape();
+  const selected = usePage((page) => page.selected);
+  const panel = usePage((page) => page.panel);
+  useShortcuts();
+  useFocusKept(selected);
   return (
     <>
       <GlobalStyle />
+      <Skip href={`#${MAIN}`} onClick={skip}>
+        Go to the {mode === 'graph' ? 'map' : mode}
+      </Skip>
       <Layout>
         <Header />
         <Body>
           <Sidebar />
-          <Main>
+          {panel === 'sidebar' && <Scrim aria-hidden onClick={() => usePage.getState().setPanel(null)} />}
+          <Main id={MAIN} tabIndex={-1}>
+            <LinkBanner />
             <Banner />
-            {mode === 'graph' ? <GraphView palette={palette} /> : <TableView />}
+            <FilterBar />
+            {mode === 'graph' ? <GraphView palette={palette} /> : mode === 'table' ? <TableView /> : <ResourceView />}
+            <LogDrawer />
           </Main>
-          {open && <DetailsPanel />}
+          {selected !== null && <DetailsPanel />}
         </Body>
       </Layout>
+      {panel === 'help' && <HelpSheet />}
+      <Notice />
     </>
   );
 }
 
-// Escape closes the details, then lifts the filter, then the search, wherever the focus is.
-function useEscape() {
+function toMain(): void {
+  const main = document.getElementById(MAIN);
+  (main?.querySelector<HTMLElement>('[data-testid="map"]') ?? main)?.focus({ preventScroll: true });
+}
+
+// The address holds the view, so that the link can't be followed as others are.
+function skip(event: React.MouseEvent): void {
+  event.preventDefault();
+  toMain();
+}
+
+// When the details close with the focus in them, it goes to the map instead of to nowhere.
+function useFocusKept(selected: string | null): void {
+  const before = useRef(selected);
   useEffect(() => {
-    const onKey = (event: KeyboardEvent) => {
-      if (event.key !== 'Escape' || event.defaultPrevented) return;
-      const page = usePage.getState();
-      if (page.selected) page.select(null);
-      else if (page.health) page.setHealth(null);
-      else if (page.search) page.setSearch('');
-    };
-    addEventListener('keydown', onKey);
-    return () => removeEventListener('keydown', onKey);
-  }, []);
+    if (before.current !== null && selected === null && document.activeElement === document.body) toMain();
+    before.current = selected;
+  }, [selected]);
 }
 
 const Layout = styled.div`
   height: 100%;
   display: grid;
-  grid-template: 48px minmax(0, 1fr) / minmax(0, 1fr);
+  grid-template: auto minmax(0, 1fr) / minmax(0, 1fr);
 `;
 
 const Body = styled.div`
+  position: relative;
   display: flex;
   min-height: 0;
+  /* The details go below what they are of. */
+  @media (max-width: ${NARROW_PX}px) {
+    flex-direction: column;
+  }
 `;
 
 const Main = styled.main`
   flex: 1;
   min-width: 0;
+  min-height: 0;
   display: flex;
   flex-direction: column;
   position: relative;
+  outline: 0;
+`;
+
+const Scrim = styled.div`
+  display: none;
+  @media (max-width: ${NARROW_PX}px) {
+    display: block;
+    position: absolute;
+    z-index: 18;
+    inset: 0;
+    background: rgb(0 0 0 / 50%);
+  }
+`;
+
+const Skip = styled.a`
+  position: fixed;
+  z-index: 50;
+  top: 8px;
+  left: 8px;
+  padding: 7px 12px;
+  border-radius: 6px;
+  background: var(--accent);
+  color: var(--on-accent);
+  font-weight: 500;
+  text-decoration: none;
+  &:not(:focus) {
+    clip-path: inset(50%);
+  }
 `;

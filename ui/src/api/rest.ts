@@ -1,6 +1,6 @@
 // The REST calls of the page. Every failure becomes an ApiError whose message a person can read.
 
-import type { AgentInfo, NodeDetails, SearchPage, SuggestionList } from './types';
+import type { AgentInfo, NodeDetails, SearchPage, SuggestionList, TopologyDiff, View, ViewOptions } from './types';
 
 export class ApiError extends Error {
   readonly status: number;
@@ -15,7 +15,8 @@ export class ApiError extends Error {
   }
 }
 
-async function call<T>(path: string, init: RequestInit = {}): Promise<T> {
+// The answer to a request, which must be a success.
+export async function answer(path: string, init: RequestInit = {}): Promise<Response> {
   let response: Response;
   try {
     response = await fetch(path, init);
@@ -28,7 +29,11 @@ async function call<T>(path: string, init: RequestInit = {}): Promise<T> {
     const message = describe(text) || `The aggregator answered ${response.status}.`;
     throw new ApiError(message, response.status, reasonOf(text) ?? message);
   }
-  const text = await response.text();
+  return response;
+}
+
+async function call<T>(path: string, init: RequestInit = {}): Promise<T> {
+  const text = await (await answer(path, init)).text();
   return (text ? JSON.parse(text) : undefined) as T;
 }
 
@@ -70,6 +75,15 @@ export interface Status {
 
 export function aggregatorStatus(signal: AbortSignal): Promise<Status> {
   return call('/api/v1/status', { signal });
+}
+
+// A whole view as it stands, for what needs more than the one that the live link carries.
+export function wholeView(view: View, options: ViewOptions, signal: AbortSignal): Promise<TopologyDiff> {
+  const { hosts, ...rest } = options;
+  const query = new URLSearchParams({ view });
+  for (const [name, on] of Object.entries(rest)) query.set(name, String(on));
+  for (const host of hosts) query.append('host', host);
+  return call(`/api/topology?${query.toString()}`, { signal });
 }
 
 export function nodeDetails(

@@ -3,12 +3,14 @@ import styled from 'styled-components';
 import { peersOf } from '../lib/peers';
 import { usePage } from '../store/page';
 import { Connections } from './details/Connections';
+import { ContainerControls } from './details/ContainerControls';
 import { DetailsHead } from './details/DetailsHead';
 import { Metrics } from './details/Metrics';
 import { PeerList } from './details/PeerList';
 import { RefList } from './details/RefList';
 import { Sections } from './details/Sections';
 import { Tier2Section } from './details/Tier2Section';
+import { NARROW_PX } from './narrow';
 import { useDetails } from './useDetails';
 import { useTopology } from './useTopology';
 
@@ -43,6 +45,7 @@ function Details({ view, id }: { view: string; id: string }) {
       <PeerList title="Outbound" peers={peers.outbound} />
       {node && <RefList title="Part of" refs={node.parents} />}
       {details && <RefList title={childrenTitle(view)} refs={details.children} />}
+      {node && details?.control && <ContainerControls node={node} control={details.control} onDone={again} />}
       {details?.tier2 && <Tier2Section tier2={details.tier2} onSwitched={again} />}
       <Sections
         node={node}
@@ -72,6 +75,12 @@ const Panel = styled.aside`
   }
   @media (max-width: 1000px) {
     width: 300px;
+  }
+  @media (max-width: ${NARROW_PX}px) {
+    width: auto;
+    height: 58%;
+    border-left: 0;
+    border-top: 1px solid var(--line-strong);
   }
 `;
 

@@ -9,6 +9,8 @@ import type { Palette } from '../theme/tokens';
 import { VisuallyHidden } from './controls';
 import { FitIcon, MinusIcon, PlusIcon } from './icons';
 import { MapNote } from './MapNote';
+import { NARROW_PX } from './narrow';
+import { SituationNote } from './SituationNote';
 
 const ARROWS: Record<string, { dx: number; dy: number }> = {
   ArrowLeft: { dx: -1, dy: 0 },
@@ -77,6 +79,7 @@ export function GraphView({ palette }: { palette: Palette }) {
         </button>
       </Tools>
       <MapNote />
+      <SituationNote over />
       <Small
         ref={minimap}
         aria-hidden
@@ -188,4 +191,7 @@ const Small = styled.canvas`
   background: color-mix(in srgb, var(--surface) 88%, transparent);
   cursor: crosshair;
   touch-action: none;
+  @media (max-width: ${NARROW_PX}px) {
+    display: none;
+  }
 `;

@@ -5,9 +5,10 @@ import { clock, count } from '../lib/format';
 import { hasHealth } from '../scene/build';
 import { retryNow, useLive } from '../store/live';
 import { usePage } from '../store/page';
-import { useThemeName } from '../theme/useTheme';
 import { IconButton, LinkButton, Segmented } from './controls';
-import { Brand, HealthIcon, MoonIcon, SunIcon } from './icons';
+import { Brand, HealthIcon, MenuIcon } from './icons';
+import { NARROW_PX } from './narrow';
+import { PageMenus } from './PageMenus';
 import { SearchBox } from './SearchBox';
 import { useNow, useTopology } from './useTopology';
 
@@ -17,9 +18,10 @@ export function Header() {
   const { setMetric, setMode } = usePage.getState();
   return (
     <Bar>
+      <SidebarButton />
       <Name href="/" aria-label="Mesoscope, start page">
         <Brand />
-        Mesoscope
+        <span>Mesoscope</span>
       </Name>
       <SearchBox />
       <HealthPills />
@@ -35,15 +37,16 @@ export function Header() {
         onChange={setMetric}
       />
       <Segmented
-        label="Graph or table"
+        label="Graph, table or resources"
         value={mode}
         choices={[
           ['graph', 'Graph'],
           ['table', 'Table'],
+          ['resources', 'Resources'],
         ]}
         onChange={setMode}
       />
-      <ThemeButton />
+      <PageMenus />
       <LinkIndicator />
     </Bar>
   );
@@ -68,6 +71,7 @@ function HealthPills() {
           key={health}
           type="button"
           aria-pressed={active === health}
+          aria-label={`${count(counts[health] ?? 0)} ${health}`}
           title={active === health ? 'Show all again' : `Show only ${health}`}
           onClick={() => usePage.getState().setHealth(active === health ? null : health)}
         >
@@ -79,14 +83,20 @@ function HealthPills() {
   );
 }
 
-function ThemeButton() {
-  const theme = useThemeName();
-  const next = theme === 'dark' ? 'light' : 'dark';
-  const label = `Change to the ${next} theme`;
+// Only where the window is too narrow for the sidebar to stand beside the map.
+function SidebarButton() {
+  const open = usePage((page) => page.panel === 'sidebar');
   return (
-    <IconButton type="button" aria-label={label} title={label} onClick={() => usePage.getState().setTheme(next)}>
-      {theme === 'dark' ? <SunIcon /> : <MoonIcon />}
-    </IconButton>
+    <Narrow>
+      <IconButton
+        type="button"
+        aria-label="Views, options and agents"
+        aria-expanded={open}
+        onClick={() => usePage.getState().setPanel(open ? null : 'sidebar')}
+      >
+        <MenuIcon />
+      </IconButton>
+    </Narrow>
   );
 }
 
@@ -127,9 +137,38 @@ const Bar = styled.header`
   display: flex;
   align-items: center;
   gap: 14px;
+  min-height: 48px;
   padding: 0 16px;
   background: var(--surface);
   border-bottom: 1px solid var(--line);
+  @media (max-width: 1250px) {
+    gap: 10px;
+  }
+  /* Two rows: the search goes below, then what chooses. */
+  @media (max-width: ${NARROW_PX}px) {
+    flex-wrap: wrap;
+    gap: 8px;
+    padding: 8px 10px;
+    > [role='search'] {
+      order: 2;
+      flex: 1 0 100%;
+    }
+    > [role='radiogroup'] {
+      order: 3;
+      flex: 1 1 auto;
+      button {
+        flex: 1;
+        padding: 0 7px;
+      }
+    }
+  }
+`;
+
+const Narrow = styled.div`
+  display: none;
+  @media (max-width: ${NARROW_PX}px) {
+    display: block;
+  }
 `;
 
 const Name = styled.a`
@@ -146,6 +185,11 @@ const Name = styled.a`
   flex: none;
   @media (max-width: 1250px) {
     width: auto;
+  }
+  @media (max-width: 1100px) {
+    span {
+      display: none;
+    }
   }
 `;
 
@@ -179,7 +223,7 @@ const Pill = styled.button`
   &:hover {
     background: var(--raised);
   }
-  @media (max-width: 1250px) {
+  @media (max-width: 1560px) {
     span {
       display: none;
     }
@@ -197,9 +241,15 @@ const Indicator = styled.div`
   gap: 7px;
   min-width: 118px;
   flex: none;
-  @media (max-width: 1150px) {
+  @media (max-width: 1300px) {
     min-width: 0;
     time {
+      display: none;
+    }
+  }
+  @media (max-width: ${NARROW_PX}px) {
+    span,
+    button {
       display: none;
     }
   }

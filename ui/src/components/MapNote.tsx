@@ -1,24 +1,16 @@
 import styled from 'styled-components';
 import { count } from '../lib/format';
 import { usePage, type FillMetric } from '../store/page';
+import { NARROW_PX } from './narrow';
 import { useTopology } from './useTopology';
 
 const FILLS: Record<FillMetric, string> = { cpu: 'CPU', memory: 'memory', network: 'network traffic' };
 
-// One line on how to read the map, and a word when there is nothing to read.
+// One line on how to read the map.
 export function MapNote() {
-  const { view, nodes, nodesHidden, loaded } = useTopology(1_000);
+  const { nodes, nodesHidden, loaded } = useTopology(1_000);
   const metric = usePage((page) => page.metric);
-  if (!loaded) return <Empty role="status">Waiting for the aggregator…</Empty>;
-  if (nodes.size === 0) {
-    return (
-      <Empty role="status">
-        {nodesHidden > 0
-          ? `All ${count(nodesHidden)} ${view} are hidden by the options on the left.`
-          : `No ${view} yet. They appear here as soon as an agent reports them.`}
-      </Empty>
-    );
-  }
+  if (!loaded || nodes.size === 0) return null;
   const hidden = nodesHidden > 0 ? `${count(nodesHidden)} hidden by the options. ` : '';
   return (
     <Note>
@@ -45,6 +37,12 @@ const Note = styled.div`
   bottom: 14px;
   height: 30px;
   max-width: calc(100% - 250px);
+  @media (max-width: ${NARROW_PX}px) {
+    max-width: calc(100% - 72px);
+    svg {
+      display: none;
+    }
+  }
   padding: 0 12px;
   display: flex;
   align-items: center;
@@ -61,16 +59,4 @@ const Note = styled.div`
     text-overflow: ellipsis;
     white-space: nowrap;
   }
-`;
-
-const Empty = styled.p`
-  position: absolute;
-  inset: 0;
-  display: grid;
-  place-items: center;
-  padding: 24px;
-  text-align: center;
-  color: var(--text-3);
-  font-size: 15px;
-  pointer-events: none;
 `;

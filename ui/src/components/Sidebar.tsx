@@ -6,6 +6,7 @@ import { optionOf, usePage, type OptionName } from '../store/page';
 import { AgentList } from './AgentList';
 import { Checkbox, SectionTitle } from './controls';
 import { Legend } from './Legend';
+import { NARROW_PX } from './narrow';
 import { useTopology } from './useTopology';
 
 const NAMES: Record<View, string> = { processes: 'Processes', containers: 'Containers', hosts: 'Hosts' };
@@ -27,8 +28,9 @@ const OPTIONS: Record<View, readonly (readonly [OptionName, string])[]> = {
 };
 
 export function Sidebar() {
+  const open = usePage((page) => page.panel === 'sidebar');
   return (
-    <Side aria-label="Views and options">
+    <Side aria-label="Views and options" data-open={open}>
       <Scroll>
         <SectionTitle id="views">Topology</SectionTitle>
         <ViewList />
@@ -70,7 +72,10 @@ function ViewList() {
             <ViewButton
               type="button"
               aria-current={view === current ? 'page' : undefined}
-              onClick={() => usePage.getState().setView(view)}
+              onClick={() => {
+                usePage.getState().setView(view);
+                usePage.getState().setPanel(null);
+              }}
             >
               {NAMES[view]}
               <span>{counts[view] === undefined ? '' : count(counts[view])}</span>
@@ -107,6 +112,17 @@ const Side = styled.aside`
   border-right: 1px solid var(--line);
   @media (max-width: 900px) {
     width: 164px;
+  }
+  @media (max-width: ${NARROW_PX}px) {
+    display: none;
+    &[data-open='true'] {
+      display: flex;
+      position: absolute;
+      z-index: 20;
+      inset: 0 auto 0 0;
+      width: min(280px, 85vw);
+      box-shadow: 8px 0 24px rgb(0 0 0 / 30%);
+    }
   }
 `;
 

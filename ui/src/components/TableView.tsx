@@ -5,11 +5,12 @@ import { sortRows, tableRows, type ColumnKey, type Row, type Sort } from '../lib
 import { hasEnded } from '../scene/build';
 import { metricOf } from '../scene/metric';
 import { shapeOfKind } from '../scene/shape';
-import { matchedNodes } from '../store/filter';
 import { usePage } from '../store/page';
-import { useSearch } from '../store/search';
 import { healthVariable } from './details/DetailsHead';
 import { HealthIcon, ShapeIcon } from './icons';
+import { NARROW_PX } from './narrow';
+import { SituationNote } from './SituationNote';
+import { useMatches } from './useMatches';
 import { useTopology } from './useTopology';
 
 const ROW_PX = 34;
@@ -20,35 +21,36 @@ interface Column {
   title: string;
   width: string;
   number?: boolean;
+  // Also where the window is narrow.
+  core?: boolean;
 }
 
 const COLUMNS: readonly Column[] = [
-  { key: 'label', title: 'Name', width: 'minmax(220px, 2.2fr)' },
+  { key: 'label', title: 'Name', width: 'minmax(220px, 2.2fr)', core: true },
   { key: 'group', title: 'Host', width: 'minmax(90px, 1fr)' },
-  { key: 'health', title: 'State', width: 'minmax(120px, 1.4fr)' },
-  { key: 'cpu', title: 'CPU', width: '88px', number: true },
-  { key: 'memory', title: 'Memory', width: '104px', number: true },
+  { key: 'health', title: 'State', width: 'minmax(120px, 1.4fr)', core: true },
+  { key: 'cpu', title: 'CPU', width: '88px', number: true, core: true },
+  { key: 'memory', title: 'Memory', width: '104px', number: true, core: true },
   { key: 'traffic', title: 'Traffic', width: '104px', number: true },
   { key: 'inbound', title: 'In', width: '72px', number: true },
   { key: 'outbound', title: 'Out', width: '72px', number: true },
   { key: 'seen', title: 'Age', width: '110px', number: true },
 ];
 const TEMPLATE = COLUMNS.map((column) => column.width).join(' ');
+const NARROW_TEMPLATE = 'minmax(0, 1.7fr) minmax(0, 1fr) 58px 82px';
+// The cells of the other columns, by their place.
+const NOT_CORE = COLUMNS.flatMap(({ core }, i) => (core ? [] : [`> div:nth-child(${i + 1})`])).join(', ');
 
 // Every node of the view, sortable; only the rows in sight are in the document.
 export function TableView() {
   const topology = useTopology(1_000);
-  const search = usePage((page) => page.search);
-  const health = usePage((page) => page.health);
-  const answer = useSearch();
+  const matches = useMatches(topology);
   const selected = usePage((page) => page.selected);
-  const [sort, setSort] = useState<Sort>({ column: 'cpu', descending: true });
+  const sort = usePage((page) => page.sort);
+  const { setSort } = usePage.getState();
   const [scroll, setScroll] = useState({ top: 0, height: 800 });
   const body = useRef<HTMLDivElement>(null);
-  const rows = useMemo(
-    () => sortRows(tableRows(topology, matchedNodes(topology, { search, health }, answer)), sort),
-    [topology, search, health, answer, sort],
-  );
+  const rows = useMemo(() => sortRows(tableRows(topology, matches), sort), [topology, matches, sort]);
   const first = Math.max(0, Math.floor(scroll.top / ROW_PX) - OVERSCAN);
   const last = Math.min(rows.length, Math.ceil((scroll.top + scroll.height) / ROW_PX) + OVERSCAN);
   const now = topology.timeUnixMs || Date.now();
@@ -71,7 +73,7 @@ export function TableView() {
             <TableRow key={row.node.id} row={row} at={first + i} now={now} selected={row.node.id === selected} />
           ))}
         </div>
-        {rows.length === 0 && <Empty>{topology.loaded ? 'Nothing matches.' : 'Waiting for the aggregator…'}</Empty>}
+        {rows.length === 0 && <SituationNote />}
       </Body>
     </Frame>
   );
@@ -175,10 +177,22 @@ const HeadRow = styled.div`
   }
   i {
     font-style: normal;
+  }
+  i:not(:empty) {
     margin-left: 4px;
   }
   [data-number='true'] {
     text-align: right;
+  }
+  @media (max-width: ${NARROW_PX}px) {
+    grid-template-columns: ${NARROW_TEMPLATE};
+    padding: 0 6px;
+    ${NOT_CORE} {
+      display: none;
+    }
+    > div {
+      padding: 0 4px;
+    }
   }
 `;
 
@@ -245,11 +259,14 @@ const BodyRow = styled.div`
     font: 12px var(--mono);
     font-variant-numeric: tabular-nums;
   }
-`;
-
-const Empty = styled.p`
-  padding: 64px 24px;
-  text-align: center;
-  font-size: 15px;
-  color: var(--text-3);
+  @media (max-width: ${NARROW_PX}px) {
+    grid-template-columns: ${NARROW_TEMPLATE};
+    padding: 0 6px;
+    ${NOT_CORE} {
+      display: none;
+    }
+    > div {
+      padding: 0 4px;
+    }
+  }
 `;

@@ -3,6 +3,7 @@
 import { select, type Selection } from 'd3-selection';
 import { zoom, zoomIdentity, type D3ZoomEvent, type ZoomBehavior, type ZoomTransform } from 'd3-zoom';
 import type { Bounds } from '../scene/scene';
+import type { Place } from '../store/page';
 
 const ZOOM_MIN = 0.04;
 const ZOOM_MAX = 8;
@@ -27,6 +28,15 @@ export function fitTransform(bounds: Bounds, { width, height }: Size): ZoomTrans
   const x = width / 2 - (k * (bounds.left + bounds.right)) / 2;
   const y = FIT_MARGIN_PX + roomY / 2 - (k * (bounds.top + bounds.bottom)) / 2;
   return zoomIdentity.translate(x, y).scale(k);
+}
+
+export function placeOf({ x, y, k }: ZoomTransform, { width, height }: Size): Place {
+  return { x: (width / 2 - x) / k, y: (height / 2 - y) / k, zoom: k };
+}
+
+export function placeTransform({ x, y, zoom }: Place, { width, height }: Size): ZoomTransform {
+  const k = Math.min(ZOOM_MAX, Math.max(ZOOM_MIN, zoom));
+  return zoomIdentity.translate(width / 2 - k * x, height / 2 - k * y).scale(k);
 }
 
 export class Camera {

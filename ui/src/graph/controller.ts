@@ -2,6 +2,7 @@
 // pointer. A difference from the aggregator never makes React render the map.
 
 import { Canvas2dRenderer } from '../render/canvas2d';
+import { pictureOf } from '../render/picture';
 import { toScreenX, toScreenY } from '../render/geometry';
 import type { Emphasis, Frame, Renderer, Viewport } from '../render/renderer';
 import { buildScene } from '../scene/build';
@@ -9,11 +10,12 @@ import { LocalPlacement } from '../scene/placement';
 import type { Scene } from '../scene/scene';
 import { matchedNodes } from '../store/filter';
 import { useLive } from '../store/live';
-import { usePage } from '../store/page';
+import { usePage, type Place } from '../store/page';
 import { renderTimes } from '../store/render-time';
 import { useSearch } from '../store/search';
 import type { Palette } from '../theme/tokens';
-import { Camera, fitTransform } from './camera';
+import { Camera, fitTransform, placeOf, placeTransform } from './camera';
+import { offerMap } from './handle';
 import { HitTest, readingOrder } from './hit';
 import { Minimap } from './minimap';
 import { Glide } from './motion';
@@ -30,6 +32,8 @@ const SCENE_EVERY_MS = 200;
 const SHARP_AFTER_MS = 90;
 const OVERLAY_EVERY_MS = 33;
 const READABLE_ZOOM = 0.9;
+// The address follows the map once it rests.
+const PLACE_AFTER_MS = 400;
 
 export class GraphController {
   private readonly renderer: Renderer;
@@ -47,6 +51,9 @@ export class GraphController {
   private frame = 0;
   private sceneTimer: ReturnType<typeof setTimeout> | undefined;
   private sharpTimer: ReturnType<typeof setTimeout> | undefined;
+  private placeTimer: ReturnType<typeof setTimeout> | undefined;
+  // What the map itself has told the page.
+  private place: Place | null = null;
   private sceneBuiltMs = -Infinity;
   private overlayDrawnMs = 0;
   private dirty = { base: true, overlay: true, minimap: true };
@@ -79,7 +86,9 @@ export class GraphController {
         if (now.metric !== before.metric) this.scheduleScene(0);
         if (now.search !== before.search || now.health !== before.health) this.updateMatches();
         if (now.selected !== before.selected) this.updateSelected(true);
+        if (now.place !== before.place && now.view === before.view) this.goTo(now.place);
       }),
+      offerMap(this),
     );
     this.listen();
     this.resize();
@@ -90,6 +99,7 @@ export class GraphController {
     cancelAnimationFrame(this.frame);
     clearTimeout(this.sceneTimer);
     clearTimeout(this.sharpTimer);
+    clearTimeout(this.placeTimer);
     for (const undo of this.cleanup) undo();
     this.camera.destroy();
   }
@@ -103,7 +113,33 @@ export class GraphController {
   fit(): void {
     if (!this.scene) return;
     this.camera.touched = false;
+    this.keepPlace();
     this.camera.fly(fitTransform(this.scene.bounds, this.size));
+  }
+
+  picture(caption: string): Promise<Blob> {
+    this.moving = false;
+    this.invalidate();
+    this.drawNow(performance.now());
+    return pictureOf([this.elements.base, this.elements.overlay], this.palette, devicePixelRatio, caption);
+  }
+
+  // Where the person has moved the map to, for the address.
+  private keepPlace(): void {
+    clearTimeout(this.placeTimer);
+    const page = usePage.getState();
+    if (this.fittedView !== page.view) return;
+    this.place = this.camera.touched ? placeOf(this.camera.transform, this.size) : null;
+    if (this.place !== page.place) page.setPlace(this.place);
+  }
+
+  // Another address asks for another place.
+  private goTo(place: Place | null): void {
+    if (place === this.place) return;
+    this.place = place;
+    if (!place) return this.fit();
+    this.camera.touched = true;
+    this.camera.fly(placeTransform(place, this.size));
   }
 
   zoomBy(factor: number): void {
@@ -218,14 +254,19 @@ export class GraphController {
     const { scene, camera } = this;
     if (!scene || !hasNodes) return;
     const first = this.fittedView !== scene.view;
-    if (first) camera.touched = false;
+    if (first) {
+      const { place, view } = usePage.getState();
+      this.place = place;
+      this.fittedView = scene.view;
+      camera.touched = place !== null && view === scene.view;
+      if (camera.touched) return camera.set(placeTransform(place!, this.size));
+    }
     if (camera.touched) return;
     const to = fitTransform(scene.bounds, this.size);
     const change = Math.abs(Math.log(to.k / camera.transform.k));
     const shift = Math.hypot(to.x - camera.transform.x, to.y - camera.transform.y);
     if (first) camera.set(to);
     else if (change > 0.08 || shift > 60) camera.fly(to);
-    this.fittedView = scene.view;
   }
 
   private updateMatches(): void {
@@ -302,6 +343,8 @@ export class GraphController {
     this.dirty = { base: true, overlay: true, minimap: true };
     clearTimeout(this.sharpTimer);
     this.sharpTimer = setTimeout(() => this.sharpen(), SHARP_AFTER_MS);
+    clearTimeout(this.placeTimer);
+    this.placeTimer = setTimeout(() => this.keepPlace(), PLACE_AFTER_MS);
     this.request();
   }
 

@@ -5,7 +5,18 @@ import { edgeRate } from '../scene/edges';
 import { metricOf } from '../scene/metric';
 import type { Topology } from '../store/topology';
 
-export type ColumnKey = 'label' | 'group' | 'health' | 'cpu' | 'memory' | 'traffic' | 'inbound' | 'outbound' | 'seen';
+export const COLUMN_KEYS = [
+  'label',
+  'group',
+  'health',
+  'cpu',
+  'memory',
+  'traffic',
+  'inbound',
+  'outbound',
+  'seen',
+] as const;
+export type ColumnKey = (typeof COLUMN_KEYS)[number];
 
 export interface Row {
   node: TopologyNode;

@@ -2,12 +2,25 @@
 
 import { create } from 'zustand';
 import type { Health, View, ViewOptions } from '../api/types';
+import type { Sort } from '../lib/table';
 import type { ThemeName } from '../theme/tokens';
 
-export type FillMetric = 'cpu' | 'memory' | 'network';
-export type Mode = 'graph' | 'table';
+export const METRICS = ['cpu', 'memory', 'network'] as const;
+export type FillMetric = (typeof METRICS)[number];
+export const MODES = ['graph', 'table', 'resources'] as const;
+export type Mode = (typeof MODES)[number];
+// The list of shortcuts, or the sidebar where the window is too narrow for it.
+export type Panel = 'help' | 'sidebar';
 export type ThemeChoice = ThemeName | 'system';
-export type OptionName = 'unconnected' | 'ended' | 'kernel_threads';
+export const OPTION_NAMES = ['unconnected', 'ended', 'kernel_threads'] as const;
+export type OptionName = (typeof OPTION_NAMES)[number];
+
+// The point of the map that is in the middle, and how near.
+export interface Place {
+  x: number;
+  y: number;
+  zoom: number;
+}
 
 export interface PageState {
   view: View;
@@ -20,6 +33,12 @@ export interface PageState {
   // What the person changed from the view's defaults.
   options: Record<View, Partial<Record<OptionName, boolean>>>;
   hosts: string[];
+  // Of the table, and so of what is exported.
+  sort: Sort;
+  // Null while the map shows everything.
+  place: Place | null;
+  // The one panel that is open over the page.
+  panel: Panel | null;
   setView(view: View, selected?: string | null): void;
   setMode(mode: Mode): void;
   setMetric(metric: FillMetric): void;
@@ -29,6 +48,15 @@ export interface PageState {
   setTheme(theme: ThemeChoice): void;
   setOption(name: OptionName, on: boolean): void;
   toggleHost(host: string): void;
+  setSort(sort: Sort): void;
+  setPlace(place: Place | null): void;
+  setPanel(panel: Panel | null): void;
+  // Lifts the search and every filter.
+  clearFilters(): void;
+}
+
+export function isFiltered({ search, health, hosts }: Pick<PageState, 'search' | 'health' | 'hosts'>): boolean {
+  return search.trim() !== '' || health !== null || hosts.length > 0;
 }
 
 // The aggregator's defaults (ViewOptions in observe.proto), for the state of the check boxes.
@@ -55,8 +83,11 @@ export const usePage = create<PageState>()((set) => ({
   theme: 'system',
   options: { processes: {}, containers: {}, hosts: {} },
   hosts: [],
+  sort: { column: 'cpu', descending: true },
+  place: null,
+  panel: null,
   setView: (view, selected = null) =>
-    set((page) => (page.view === view ? { selected } : { view, selected, health: null })),
+    set((page) => (page.view === view ? { selected } : { view, selected, health: null, place: null })),
   setMode: (mode) => set({ mode }),
   setMetric: (metric) => set({ metric }),
   setSearch: (search) => set({ search }),
@@ -71,4 +102,8 @@ export const usePage = create<PageState>()((set) => ({
     set((page) => ({
       hosts: page.hosts.includes(host) ? page.hosts.filter((one) => one !== host) : [...page.hosts, host],
     })),
+  setSort: (sort) => set({ sort }),
+  setPlace: (place) => set({ place }),
+  setPanel: (panel) => set({ panel }),
+  clearFilters: () => set({ search: '', health: null, hosts: [] }),
 }));

@@ -1,33 +1,98 @@
-// Keeps the page's choices: the view and selection in the address (so that it can be sent to
-// somebody), the theme and metric in the browser.
+// Keeps the page's choices: what is looked at in the address (so that it can be sent to somebody, and
+// the browser's back button works), the theme and metric in the browser.
 
-import { isView } from '../api/types';
-import { usePage, type FillMetric, type Mode, type PageState, type ThemeChoice } from './page';
+import { isView, VIEWS, type Health, type View } from '../api/types';
+import { COLUMN_KEYS } from '../lib/table';
+import { THEMES } from '../theme/tokens';
+import { METRICS, MODES, OPTION_NAMES, usePage, type PageState, type Place, type ThemeChoice } from './page';
 
 const STORED = 'mesoscope.page';
-const METRICS: readonly FillMetric[] = ['cpu', 'memory', 'network'];
-const THEMES: readonly ThemeChoice[] = ['dark', 'light', 'system'];
+const CHOICES: readonly ThemeChoice[] = [...THEMES, 'system'];
+const HEALTHS: readonly Health[] = ['ok', 'warning', 'critical', 'unknown'];
+// A link from elsewhere is only text: what it may make the page keep is bounded.
+const TEXT_MAX = 1_000;
+const HOSTS_MAX = 200;
+const PLACE_MAX = 1e6;
+const [ZOOM_MIN, ZOOM_MAX] = [0.01, 20];
 
-export function toHash(page: Pick<PageState, 'view' | 'mode' | 'search' | 'selected'>): string {
+// What a link reproduces.
+export type Linked = Pick<
+  PageState,
+  'view' | 'mode' | 'metric' | 'search' | 'health' | 'selected' | 'options' | 'hosts' | 'sort' | 'place'
+>;
+
+const DEFAULT_SORT = '-cpu';
+
+export function toHash(page: Linked): string {
   const parts = new URLSearchParams({ view: page.view });
   if (page.mode !== 'graph') parts.set('mode', page.mode);
+  parts.set('metric', page.metric);
   if (page.search) parts.set('search', page.search);
+  if (page.health) parts.set('health', page.health);
+  const options = Object.entries(page.options[page.view] ?? {});
+  const shown = options.filter(([, on]) => on === true).map(([name]) => name);
+  const hidden = options.filter(([, on]) => on === false).map(([name]) => name);
+  if (shown.length > 0) parts.set('show', shown.sort().join());
+  if (hidden.length > 0) parts.set('hide', hidden.sort().join());
+  for (const host of page.hosts) parts.append('host', host);
+  const sort = `${page.sort.descending ? '-' : ''}${page.sort.column}`;
+  if (sort !== DEFAULT_SORT) parts.set('sort', sort);
+  if (page.place) {
+    const { x, y, zoom } = page.place;
+    parts.set('at', `${Math.round(x)},${Math.round(y)},${Number(zoom.toPrecision(3))}`);
+  }
   if (page.selected) parts.set('node', page.selected);
   return `#${parts.toString()}`;
 }
 
-export function fromHash(hash: string): Partial<Pick<PageState, 'view' | 'mode' | 'search' | 'selected'>> {
+function placeFrom(text: string | null): Place | null {
+  const [x, y, zoom, ...more] = (text ?? '').split(',').map((part) => (part.trim() === '' ? NaN : Number(part)));
+  if (x === undefined || y === undefined || zoom === undefined || more.length > 0) return null;
+  if (!(Math.abs(x) <= PLACE_MAX && Math.abs(y) <= PLACE_MAX && zoom >= ZOOM_MIN && zoom <= ZOOM_MAX)) return null;
+  return { x, y, zoom };
+}
+
+function optionsFrom(view: View, parts: URLSearchParams): PageState['options'] {
+  const none = Object.fromEntries(VIEWS.map((one) => [one, {}])) as PageState['options'];
+  const named = (key: string, on: boolean) =>
+    (parts.get(key) ?? '')
+      .split(',')
+      .flatMap((text) => OPTION_NAMES.filter((name) => name === text))
+      .map((name) => [name, on] as const);
+  none[view] = Object.fromEntries([...named('show', true), ...named('hide', false)]);
+  return none;
+}
+
+// What an address asks for; nothing where it names no view. Whatever it does not say is the default, so
+// that a link shows the same to everybody.
+export function fromHash(hash: string): Partial<Linked> {
   const parts = new URLSearchParams(hash.replace(/^#/, ''));
   const view = parts.get('view') ?? '';
   if (!isView(view)) return {};
-  const mode: Mode = parts.get('mode') === 'table' ? 'table' : 'graph';
-  return { view, mode, search: parts.get('search') ?? '', selected: parts.get('node') };
+  const text = (key: string) => (parts.get(key) ?? '').slice(0, TEXT_MAX);
+  const sort = text('sort') || DEFAULT_SORT;
+  const metric = METRICS.find((one) => one === text('metric'));
+  return {
+    view,
+    mode: MODES.find((one) => one === text('mode')) ?? 'graph',
+    ...(metric && { metric }),
+    search: text('search'),
+    health: HEALTHS.find((one) => one === text('health')) ?? null,
+    selected: text('node') || null,
+    options: optionsFrom(view, parts),
+    hosts: [...new Set(parts.getAll('host').map((host) => host.slice(0, TEXT_MAX)))].slice(0, HOSTS_MAX),
+    sort: {
+      column: COLUMN_KEYS.find((one) => one === sort.replace(/^-/, '')) ?? 'cpu',
+      descending: sort.startsWith('-'),
+    },
+    place: placeFrom(parts.get('at')),
+  };
 }
 
 function fromStorage(): Partial<Pick<PageState, 'theme' | 'metric'>> {
   try {
     const stored = JSON.parse(localStorage.getItem(STORED) ?? '{}') as { theme?: unknown; metric?: unknown };
-    const theme = THEMES.find((one) => one === stored.theme);
+    const theme = CHOICES.find((one) => one === stored.theme);
     const metric = METRICS.find((one) => one === stored.metric);
     return { ...(theme && { theme }), ...(metric && { metric }) };
   } catch {
@@ -36,12 +101,21 @@ function fromStorage(): Partial<Pick<PageState, 'theme' | 'metric'>> {
   }
 }
 
+// A step that "back" undoes: another view or node. Typing, sorting and moving are not worth one each.
+function isStep(now: PageState, before: PageState): boolean {
+  return now.view !== before.view || now.mode !== before.mode || now.selected !== before.selected;
+}
+
 // Restores the choices and follows them from now on.
 export function keepPage(): void {
   usePage.setState({ ...fromStorage(), ...fromHash(location.hash) });
+  let going = false;
   usePage.subscribe((page, before) => {
     const hash = toHash(page);
-    if (hash !== location.hash) history.replaceState(null, '', hash);
+    if (hash !== location.hash) {
+      if (isStep(page, before) && !going) history.pushState(null, '', hash);
+      else history.replaceState(null, '', hash);
+    }
     if (page.theme === before.theme && page.metric === before.metric) return;
     try {
       localStorage.setItem(STORED, JSON.stringify({ theme: page.theme, metric: page.metric }));
@@ -49,5 +123,9 @@ export function keepPage(): void {
       // Storage may be full or refused; the choice then lasts until the reload.
     }
   });
-  addEventListener('hashchange', () => usePage.setState(fromHash(location.hash)));
+  addEventListener('hashchange', () => {
+    going = true;
+    usePage.setState(fromHash(location.hash));
+    going = false;
+  });
 }

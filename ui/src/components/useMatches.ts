@@ -1,0 +1,13 @@
+import { useMemo } from 'react';
+import { matchedNodes } from '../store/filter';
+import { usePage } from '../store/page';
+import { useSearch } from '../store/search';
+import type { Topology } from '../store/topology';
+
+// The nodes that the search and the health filter mean; null when neither is set.
+export function useMatches(topology: Topology): Set<string> | null {
+  const search = usePage((page) => page.search);
+  const health = usePage((page) => page.health);
+  const answer = useSearch();
+  return useMemo(() => matchedNodes(topology, { search, health }, answer), [topology, search, health, answer]);
+}
