@@ -1,16 +1,21 @@
 //! Everything known of one node.
 
-use mesoscope_proto::{address, v1};
+mod group;
+mod sections;
+mod tree;
+
+use mesoscope_proto::v1;
 use rustc_hash::FxHashSet;
 
 use crate::{
     Topology, ViewKind,
     agent::Agent,
-    end::End,
+    end::{Drawn, End},
     entities::{Container, Process},
     graph::Subject,
+    grouping,
     keys::{AgentKey, ContainerKey, EndKey, NodeKey},
-    render::{Fields, oom_kills, protocol_name},
+    render::protocol_name,
 };
 
 /// Connections in one answer.
@@ -22,41 +27,42 @@ impl Topology {
     /// Everything known of one node; `None` when the view has no such node.
     #[must_use]
     pub fn node(&self, view: ViewKind, id: &str, environment: bool) -> Option<v1::NodeDetails> {
+        if let Some(grouping) = grouping::of(view) {
+            // What is no group in it is what it is in the other view.
+            if let Some(details) = self.group_details(grouping, id) {
+                return Some(details);
+            }
+        }
         let key = self.find_node(view, id)?;
-        let subject = &self.graph(view).nodes[key].subject;
+        let node = &self.graph(view).nodes[key];
         let mut details = v1::NodeDetails {
             node: self.render_node(view, key),
             sections: self.sections(view, key, environment)?,
             ..Default::default()
         };
-        match subject {
+        match &node.subject {
             Subject::Container(container) => {
-                let entry = self.containers.get(*container)?;
-                details.children = self.processes_of(entry.agent, Some(*container));
+                let agent = self.containers.get(*container)?.agent;
+                self.add_tree(agent, Some(Some(*container)), &mut details);
+                details.children = self.processes_of(agent, Some(*container));
+                let services = self.services_at(agent, *container);
+                details.children.extend(services);
             }
             Subject::Host(agent) => {
+                self.add_tree(*agent, None, &mut details);
                 details.children = self.containers_of(self.agents.get(*agent)?);
             }
-            Subject::Uncontained(agent) => details.children = self.processes_of(*agent, None),
+            Subject::Uncontained(agent) => {
+                self.add_tree(*agent, Some(None), &mut details);
+                details.children = self.processes_of(*agent, None);
+            }
             _ => {}
         }
-        self.add_connections(view, key, &mut details);
+        if let Some(shown) = &mut details.node {
+            shown.parents.extend(self.groups_of(view.base(), node));
+        }
+        self.add_connections(view, &[key], |_| true, &mut details);
         Some(details)
-    }
-
-    /// The sections of a node's details: none for pseudo nodes, `None` when it is gone.
-    pub(crate) fn sections(
-        &self,
-        view: ViewKind,
-        key: NodeKey,
-        environment: bool,
-    ) -> Option<Vec<v1::Section>> {
-        Some(match &self.graph(view).nodes.get(key)?.subject {
-            Subject::Process(key) => process_sections(self.processes.get(*key)?),
-            Subject::Container(key) => container_sections(self.containers.get(*key)?, environment),
-            Subject::Host(key) => host_sections(self.agents.get(*key)?),
-            _ => Vec::new(),
-        })
     }
 
     pub(crate) fn find_node(&self, view: ViewKind, id: &str) -> Option<NodeKey> {
@@ -143,20 +149,30 @@ impl Topology {
         containers.into_iter().map(refer).collect()
     }
 
-    /// The connections that are drawn at a node, the latest first.
-    fn add_connections(&self, view: ViewKind, key: NodeKey, details: &mut v1::NodeDetails) {
+    /// The connections that are drawn at some nodes and wanted, the latest first.
+    fn add_connections(
+        &self,
+        view: ViewKind,
+        nodes: &[NodeKey],
+        wanted: impl Fn(&Drawn) -> bool,
+        details: &mut v1::NodeDetails,
+    ) {
         let graph = self.graph(view);
-        let edges: FxHashSet<_> = graph.nodes[key].edges.iter().copied().collect();
+        let listed = nodes.iter().filter_map(|key| graph.nodes.get(*key));
+        let edges: FxHashSet<_> = listed.flat_map(|node| node.edges.iter().copied()).collect();
         let drawn_here = |end: &End| {
-            let edge = end
-                .drawn
-                .as_ref()
-                .and_then(|drawn| drawn.edges[view.index()]);
-            edge.is_some_and(|edge| edges.contains(&edge))
+            end.drawn.as_ref().is_some_and(|drawn| {
+                let edge = drawn.edges[view.index()];
+                edge.is_some_and(|edge| edges.contains(&edge)) && wanted(drawn)
+            })
         };
-        let mut here: Vec<EndKey> = match &graph.nodes[key].subject {
+        let subject = match nodes {
+            [one] => graph.nodes.get(*one).map(|node| &node.subject),
+            _ => None,
+        };
+        let mut here: Vec<EndKey> = match subject {
             // Its own list is short; only for the others every end is asked.
-            Subject::Process(process) => {
+            Some(Subject::Process(process)) => {
                 let own = self
                     .processes
                     .get(*process)
@@ -199,7 +215,7 @@ impl Topology {
         here.truncate(CONNECTIONS_MAX);
         details.connections = here
             .into_iter()
-            .filter_map(|end| self.connection_at(view, key, &self.ends[end]))
+            .filter_map(|end| self.connection_at(view, nodes, &self.ends[end]))
             .collect();
     }
 
@@ -207,13 +223,13 @@ impl Topology {
     fn connection_at(
         &self,
         view: ViewKind,
-        node: NodeKey,
+        nodes: &[NodeKey],
         drawer: &End,
     ) -> Option<v1::ConnectionDetails> {
         let peer = drawer.peer.and_then(|peer| self.ends.get(peer));
         let edge = drawer.drawn.as_ref()?.edges[view.index()]?;
         let name = self.graph(view).edges.get(edge)?.name;
-        let outward = name.source == node;
+        let outward = nodes.contains(&name.source);
         let other = if outward { name.target } else { name.source };
         let begins = self.begins(drawer, peer);
         // The end at this node, if an agent reported that one; else the other end, turned round.
@@ -242,7 +258,7 @@ impl Topology {
             application: self.symbols.name(facts.application).to_string(),
             state: state_name(facts.state).into(),
             peer: Some(v1::NodeRef {
-                view: view.name().into(),
+                view: view.base().name().into(),
                 id: peer_node.id,
                 label: peer_node.label,
             }),
@@ -264,234 +280,4 @@ fn state_name(state: v1::ConnectionState) -> &'static str {
         v1::ConnectionState::Reset => "reset",
         v1::ConnectionState::Failed => "failed",
     }
-}
-
-fn section(title: &str, fields: Fields) -> Option<v1::Section> {
-    (!fields.0.is_empty()).then(|| v1::Section {
-        title: title.into(),
-        fields: fields.0,
-    })
-}
-
-fn process_sections(process: &Process) -> Vec<v1::Section> {
-    let record = &process.record;
-    let mut fields = Fields::default();
-    fields.add("pid", "PID", "number", process.pid.to_string());
-    fields.number(
-        "namespaced_pid",
-        "PID in its namespace",
-        record.namespaced_pid.into(),
-    );
-    fields.number(
-        "ppid",
-        "Parent PID",
-        record.parent.map_or(0, |parent| parent.pid.into()),
-    );
-    fields.text("command", "Command", &record.argv.join(" "));
-    if record.argv_truncated {
-        fields.text("command_cut", "Command cut", "yes, at 256 bytes");
-    }
-    fields.text("executable", "Executable", &record.executable);
-    fields.text("cwd", "Working directory", &record.cwd);
-    if process.known {
-        fields.add("uid", "UID", "number", record.uid.to_string());
-    }
-    fields.text("user", "User", &record.user);
-    fields.number("cgroup_id", "Cgroup", record.cgroup_id);
-    fields.number(
-        "network_namespace",
-        "Network namespace",
-        record.network_namespace,
-    );
-    fields.time("started", "Started", record.started_unix_ns);
-    let mut ending = Fields::default();
-    if let Some(exit) = &record.exit {
-        ending.time("ended", "Ended", exit.time_unix_ns);
-        ending.text(
-            "exit",
-            "How",
-            &process.ending_in_words().unwrap_or_default(),
-        );
-        ending.bytes("rss_max", "Largest memory", exit.rss_bytes_max);
-        ending.number("cpu_ms", "CPU time (ms)", exit.cpu_ns / 1_000_000);
-    }
-    let mut use_of = Fields::default();
-    if let Some(metrics) = &process.metrics {
-        use_of.bytes("rss", "Resident memory", metrics.rss_bytes);
-        use_of.bytes("virtual", "Virtual memory", metrics.virtual_bytes);
-        use_of.number("threads", "Threads", metrics.threads.into());
-        use_of.number("open_files", "Open files", metrics.open_files.into());
-    }
-    [
-        section("Process", fields),
-        section("Exit", ending),
-        section("Use", use_of),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
-}
-
-fn container_sections(container: &Container, environment: bool) -> Vec<v1::Section> {
-    let record = &container.record;
-    let mut fields = Fields::default();
-    fields.add("id", "ID", "id", &*container.id);
-    fields.text("image", "Image", &record.image);
-    fields.add("image_id", "Image ID", "id", record.image_id.as_str());
-    fields.text("runtime", "Runtime", &record.runtime);
-    fields.text("command", "Command", &record.command.join(" "));
-    fields.text("hostname", "Host name inside", &record.hostname);
-    fields.text("network_mode", "Network", &record.network_mode);
-    let ips: Vec<_> = record
-        .addresses
-        .iter()
-        .filter_map(|bytes| address::from_bytes(bytes))
-        .map(|ip| ip.to_string())
-        .collect();
-    fields.add("addresses", "Addresses", "address", ips.join(", "));
-    fields.text("cgroup_path", "Cgroup", &record.cgroup_path);
-    fields.time("created", "Created", record.created_unix_ns);
-    fields.time("started", "Started", record.started_unix_ns);
-    fields.time("finished", "Finished", record.finished_unix_ns);
-    fields.number("restarts", "Restarts", record.restarts.into());
-    oom_kills(record, &mut fields);
-    if container.has_ended() {
-        fields.add(
-            "exit_code",
-            "Exit code",
-            "number",
-            record.exit_code.to_string(),
-        );
-    }
-    let mut limits = Fields::default();
-    if let Some(limit) = &record.limits {
-        if limit.cpus > 0.0 {
-            limits.add("cpus", "CPUs", "number", format!("{:.2}", limit.cpus));
-        }
-        limits.bytes("memory", "Memory", limit.memory_bytes);
-        limits.number("pids", "Processes", limit.pids);
-    }
-    let mut ports = Fields::default();
-    for port in &record.ports {
-        let inside = format!("{}/{}", port.container_port, port.protocol);
-        let outside = if port.host_port == 0 {
-            "not published".into()
-        } else {
-            format!("{}:{}", port.host_address, port.host_port)
-        };
-        ports.add(&inside, &inside, "address", outside);
-    }
-    let mut mounts = Fields::default();
-    for mount in &record.mounts {
-        let only = if mount.read_only { ", read only" } else { "" };
-        let source = format!("{} ({}{only})", mount.source, mount.r#type);
-        mounts.text(&mount.destination, &mount.destination, &source);
-    }
-    let pairs = |list: &[v1::KeyValue]| {
-        let mut fields = Fields::default();
-        for pair in list {
-            fields.text(&pair.key, &pair.key, &pair.value);
-        }
-        fields
-    };
-    let variables = if environment {
-        pairs(&record.environment)
-    } else {
-        Fields::default()
-    };
-    [
-        section("Container", fields),
-        section("Limits", limits),
-        section("Ports", ports),
-        section("Mounts", mounts),
-        section("Labels", pairs(&record.labels)),
-        section("Environment", variables),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
-}
-
-fn host_sections(agent: &Agent) -> Vec<v1::Section> {
-    let mut fields = Fields::default();
-    let mut network = Fields::default();
-    let mut disks = Fields::default();
-    let mut gpus = Fields::default();
-    if let Some(host) = &agent.host {
-        fields.text("os", "OS", &host.os);
-        fields.text("kernel", "Kernel", &host.kernel);
-        fields.text("architecture", "Architecture", &host.architecture);
-        fields.text("cpu_model", "CPU", &host.cpu_model);
-        fields.number("cpu_cores", "Cores", host.cpu_cores.into());
-        fields.bytes("memory", "Memory", host.memory_bytes);
-        fields.time("booted", "Booted", host.boot_unix_ns);
-        for interface in &host.interfaces {
-            let ips: Vec<_> = interface
-                .addresses
-                .iter()
-                .filter_map(|bytes| address::from_bytes(bytes))
-                .map(|ip| ip.to_string())
-                .collect();
-            let speed = if interface.speed_mbps == 0 {
-                String::new()
-            } else {
-                format!(", {} Mbit/s", interface.speed_mbps)
-            };
-            let state = if interface.up { "up" } else { "down" };
-            network.text(
-                &interface.name,
-                &interface.name,
-                &format!("{} ({state}{speed})", ips.join(", ")),
-            );
-        }
-        for disk in &host.disks {
-            disks.bytes(&disk.mount_point, &disk.mount_point, disk.capacity_bytes);
-        }
-        for gpu in &host.gpus {
-            gpus.text(
-                &gpu.pci_address,
-                &gpu.name,
-                &format!("{} {}", gpu.vendor, gpu.pci_address),
-            );
-        }
-    }
-    let mut about = Fields::default();
-    about.text("agent_id", "ID", &agent.id);
-    about.text("version", "Version", &agent.version);
-    about.time(
-        "last_seen",
-        "Last seen",
-        agent.last_seen_ms.saturating_mul(1_000_000),
-    );
-    if let Some(status) = &agent.status {
-        about.text("governor", "Governor", &status.governor);
-        about.bytes("rss", "Memory", status.rss_bytes);
-        about.text(
-            "cpu",
-            "CPU (% of a core)",
-            &format!("{:.2}", status.cpu_percent),
-        );
-        about.number("events", "Events", status.events_total);
-        about.number("events_lost", "Events lost", status.events_lost_total);
-    }
-    let mut capabilities = Fields::default();
-    for capability in &agent.capabilities {
-        let state = match (capability.available, capability.provider.as_str()) {
-            (true, "") => "yes".into(),
-            (true, provider) => format!("yes ({provider})"),
-            (false, _) => format!("no: {}", capability.reason),
-        };
-        capabilities.text(&capability.name, &capability.name, &state);
-    }
-    [
-        section("Host", fields),
-        section("Network", network),
-        section("Disks", disks),
-        section("GPUs", gpus),
-        section("Agent", about),
-        section("Capabilities", capabilities),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
 }

@@ -76,6 +76,22 @@ impl Container {
         )
     }
 
+    /// True when it belongs to the platform: the sandbox of a pod, or what keeps a cluster running.
+    pub(crate) fn is_system(&self) -> bool {
+        let record = &self.record;
+        let label = |key: &str, value: &str| {
+            let is = |label: &v1::KeyValue| label.key == key && label.value == value;
+            record.labels.iter().any(is)
+        };
+        matches!(
+            record.pod_namespace.as_str(),
+            "kube-system" | "kube-public" | "kube-node-lease"
+        ) || label("io.kubernetes.docker.type", "podsandbox")
+            || label("io.cri-containerd.kind", "sandbox")
+            || label("io.kubernetes.container.name", "POD")
+            || label("works.weave.role", "system")
+    }
+
     /// Its name, or the start of its id.
     pub(crate) fn label(&self) -> &str {
         if self.record.name.is_empty() {

@@ -255,7 +255,7 @@ impl Graph {
         };
         edge.add(share);
         if let Some((forward, back)) = news {
-            edge.count(1, forward, back);
+            edge.count(share.port, 1, forward, back);
             self.set_moving(key);
         }
         self.touch_edge(key);
@@ -278,7 +278,7 @@ impl Graph {
         let forward = new.forward.saturating_sub(old.forward);
         let back = new.back.saturating_sub(old.back);
         if forward > 0 || back > 0 {
-            edge.count(0, forward, back);
+            edge.count(new.port, 0, forward, back);
             self.set_moving(key);
         }
         self.touch_edge(key);
@@ -291,9 +291,9 @@ impl Graph {
         };
         edge.subtract(share);
         if young {
-            edge.uncount(1, share.forward, share.back);
+            edge.uncount(share.port, 1, share.forward, share.back);
         }
-        if edge.live == 0 && edge.total == 0 {
+        if edge.live == 0 && edge.total() == 0 {
             self.remove_edge(key);
             return;
         }
@@ -318,7 +318,7 @@ impl Graph {
     fn start_idle(&mut self, key: EdgeKey, now_ms: u64) {
         let edge = &mut self.edges[key];
         // Counted from when the last connection was last seen, not from when its entry left.
-        edge.idle_until_ms = (edge.last_seen_ms + self.limits.idle_keep_ms).max(now_ms);
+        edge.idle_until_ms = (edge.last_seen_ms() + self.limits.idle_keep_ms).max(now_ms);
         self.idle.push_back((edge.idle_until_ms, key));
     }
 

@@ -35,6 +35,7 @@
 //! | `search` | nodes by what a person types; what may be meant by a half-typed word |
 //! | `lookup` | agents and containers by what a request names |
 //! | `view`, `options` | what subscribers see and have been told |
+//! | `grouping` | the table of views whose nodes are groups |
 //! | `events`, `incomplete` | enriched events; what the map does not show |
 //! | `expire` | what time and snapshots take away |
 
@@ -49,6 +50,7 @@ mod error;
 mod events;
 mod expire;
 mod graph;
+mod grouping;
 mod health;
 mod incomplete;
 mod join;

@@ -81,7 +81,7 @@ impl Topology {
             share,
             since_ms,
         };
-        for kind in ViewKind::ALL {
+        for kind in ViewKind::PLAIN {
             let Some(source) = self.node_for(kind, &source, true, now_ms) else {
                 continue;
             };
@@ -134,7 +134,7 @@ impl Topology {
 
     fn undraw(&mut self, old: &Drawn, now_ms: u64) {
         let young = old.since_ms.saturating_add(YOUNG_MS) > now_ms;
-        for kind in ViewKind::ALL {
+        for kind in ViewKind::PLAIN {
             if let Some(edge) = old.edges[kind.index()] {
                 self.graph_mut(kind)
                     .subtract(edge, &old.share, young, now_ms);
@@ -160,7 +160,7 @@ impl Topology {
         };
         let old = std::mem::replace(&mut drawn.share, new);
         let edges = drawn.edges;
-        for kind in ViewKind::ALL {
+        for kind in ViewKind::PLAIN {
             if let Some(edge) = edges[kind.index()] {
                 self.graph_mut(kind).replace(edge, &old, &new);
             }
@@ -176,7 +176,7 @@ impl Topology {
             self.undraw(&drawn, now_ms);
             return;
         }
-        for kind in ViewKind::ALL {
+        for kind in ViewKind::PLAIN {
             if let Some(edge) = drawn.edges[kind.index()] {
                 self.graph_mut(kind).retire(edge, &drawn.share, now_ms);
             }

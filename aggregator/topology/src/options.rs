@@ -4,41 +4,84 @@ use std::{fmt, str::FromStr};
 
 use mesoscope_proto::v1;
 
-/// A level at which the topology is seen.
+use crate::{AgentKey, Topology, graph::Subject};
+
+/// A level at which the topology is seen. Three are drawn as changes come; the others group the
+/// nodes of one of these (`grouping` has the table) and cost only where somebody looks at them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ViewKind {
     /// One node per process.
     Processes,
+    /// Processes of the same name are one node.
+    ProcessesByName,
     /// One node per container; processes outside of any are one node per host.
     Containers,
+    /// Containers of the same image, whatever its tag, are one node.
+    ContainersByImage,
+    /// Containers that call themselves the same are one node.
+    ContainersByHostname,
+    /// One node per port that a host or container listens on.
+    Services,
     /// One node per host.
     Hosts,
 }
 
 /// The asked view does not exist.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no view {0:?}; the views are \"processes\", \"containers\" and \"hosts\"")]
+#[error("there is no view {0:?}; the views are {names}", names = names())]
 pub struct UnknownView(String);
+
+fn names() -> String {
+    ViewKind::ALL.map(ViewKind::name).join(", ")
+}
 
 impl ViewKind {
     /// All views.
-    pub const ALL: [Self; 3] = [Self::Processes, Self::Containers, Self::Hosts];
+    pub const ALL: [Self; 7] = [
+        Self::Processes,
+        Self::ProcessesByName,
+        Self::Containers,
+        Self::ContainersByImage,
+        Self::ContainersByHostname,
+        Self::Services,
+        Self::Hosts,
+    ];
+
+    /// The views that do not group the nodes of another.
+    pub const PLAIN: [Self; 3] = [Self::Processes, Self::Containers, Self::Hosts];
 
     /// The name in the API.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Processes => "processes",
+            Self::ProcessesByName => "processes-by-name",
             Self::Containers => "containers",
+            Self::ContainersByImage => "containers-by-image",
+            Self::ContainersByHostname => "containers-by-hostname",
+            Self::Services => "services",
             Self::Hosts => "hosts",
         }
     }
 
-    pub(crate) const fn index(self) -> usize {
+    /// The view whose nodes it shows or groups.
+    #[must_use]
+    pub const fn base(self) -> Self {
         match self {
-            Self::Processes => 0,
+            Self::Processes | Self::ProcessesByName | Self::Services => Self::Processes,
+            Self::Containers | Self::ContainersByImage | Self::ContainersByHostname => {
+                Self::Containers
+            }
+            Self::Hosts => Self::Hosts,
+        }
+    }
+
+    /// Place of the graph that it is made of.
+    pub(crate) const fn index(self) -> usize {
+        match self.base() {
             Self::Containers => 1,
             Self::Hosts => 2,
+            _ => 0,
         }
     }
 }
@@ -70,6 +113,10 @@ pub struct Options {
     pub ended: bool,
     /// Show kernel threads.
     pub kernel_threads: bool,
+    /// Show containers that belong to the platform and not to what runs on it.
+    pub system: bool,
+    /// Show what runs outside of containers, in views of containers.
+    pub uncontained: bool,
     /// Only nodes of these hosts (agent ids or host names), sorted; empty: all.
     pub hosts: Vec<String>,
 }
@@ -82,11 +129,52 @@ impl Options {
         hosts.sort();
         hosts.dedup();
         Self {
-            unconnected: asked.unconnected.unwrap_or(kind != ViewKind::Processes),
+            unconnected: asked.unconnected.unwrap_or(!matches!(
+                kind,
+                ViewKind::Processes | ViewKind::ProcessesByName
+            )),
+            system: asked.system.unwrap_or(false),
+            uncontained: asked.uncontained.unwrap_or(true),
             ended: asked.ended.unwrap_or(true),
             kernel_threads: asked.kernel_threads.unwrap_or(false),
             hosts,
         }
+    }
+
+    /// Whether they let this node be seen, as far as its connections do not decide. Nodes that no
+    /// agent sees are not asked about: they are shown where they connect to one that is.
+    pub(crate) fn allow(&self, topology: &Topology, subject: &Subject) -> bool {
+        let (agent, allowed) = match subject {
+            Subject::Process(process) => {
+                let Some(process) = topology.processes.get(*process) else {
+                    return false;
+                };
+                let allowed = (self.kernel_threads || !process.record.kernel_thread)
+                    && (self.ended || !topology.is_over(process));
+                (process.agent, allowed)
+            }
+            Subject::Container(container) => {
+                let Some(container) = topology.containers.get(*container) else {
+                    return false;
+                };
+                let allowed = (self.ended || !container.has_ended())
+                    && (self.system || !container.is_system());
+                (container.agent, allowed)
+            }
+            Subject::Host(agent) => (*agent, true),
+            Subject::Uncontained(agent) => (*agent, self.uncontained),
+            _ => return false,
+        };
+        allowed && self.want_host(topology, agent)
+    }
+
+    fn want_host(&self, topology: &Topology, agent: AgentKey) -> bool {
+        self.hosts.is_empty()
+            || topology.agents.get(agent).is_some_and(|agent| {
+                self.hosts
+                    .iter()
+                    .any(|host| **host == *agent.id || **host == *agent.hostname)
+            })
     }
 }
 
@@ -107,6 +195,7 @@ mod tests {
     fn defaults_differ_by_view() {
         let none = v1::ViewOptions::default();
         assert!(!Options::new(ViewKind::Processes, &none).unconnected);
+        assert!(!Options::new(ViewKind::ProcessesByName, &none).unconnected);
         assert!(Options::new(ViewKind::Hosts, &none).unconnected);
     }
 }

@@ -1,6 +1,7 @@
 //! From the tables to the nodes and edges of the API.
 
 mod container;
+mod group;
 mod host;
 mod process;
 mod pseudo;
@@ -12,12 +13,13 @@ use mesoscope_proto::v1::{self, Protocol};
 use crate::{
     Topology, ViewKind,
     agent::Agent,
-    edge::GraphEdge,
+    edge::{GraphEdge, Sums},
     graph::{GraphNode, Subject},
     keys::{EdgeKey, NodeKey},
 };
 
 pub(crate) use container::oom_kills;
+pub(crate) use group::{Parts, SumOf};
 
 impl Topology {
     /// A node as the API has it; `None` when it is gone.
@@ -46,19 +48,8 @@ impl Topology {
             target: target.id.to_string(),
             protocol: protocol_name(edge.name.protocol).into(),
             application: self.symbols.name(edge.name.application).to_string(),
-            connections_open: edge.open,
-            connections_total: edge.total,
-            failures_total: edge.failures,
-            bytes_forward: edge.forward,
-            bytes_back: edge.back,
-            rtt_us: edge.rtt_us(),
-            retransmits_total: edge.retransmits,
-            first_seen_unix_ms: edge.first_seen_ms,
-            last_seen_unix_ms: edge.last_seen_ms,
             ports: edge.ports(),
-            connections_per_s: edge.rates_told.connections,
-            bytes_forward_per_s: edge.rates_told.forward,
-            bytes_back_per_s: edge.rates_told.back,
+            ..measures(&edge.sums())
         })
     }
 
@@ -69,10 +60,8 @@ impl Topology {
         target: &GraphNode,
     ) -> &'a Arc<str> {
         edge.id.get_or_init(|| {
-            let protocol = protocol_name(edge.name.protocol);
             let application = self.symbols.name(edge.name.application);
-            let slash = if application.is_empty() { "" } else { "/" };
-            format!("{}>{}>{protocol}{slash}{application}", source.id, target.id).into()
+            edge_id(&source.id, &target.id, edge.name.protocol, application).into()
         })
     }
 
@@ -83,6 +72,31 @@ impl Topology {
         let source = graph.nodes.get(edge.name.source)?;
         let target = graph.nodes.get(edge.name.target)?;
         Some(self.edge_id(edge, source, target).clone())
+    }
+}
+
+pub(crate) fn edge_id(source: &str, target: &str, protocol: Protocol, application: &str) -> String {
+    let slash = if application.is_empty() { "" } else { "/" };
+    let protocol = protocol_name(protocol);
+    format!("{source}>{target}>{protocol}{slash}{application}")
+}
+
+/// What connections add up to, as the API has it.
+pub(crate) fn measures(sums: &Sums) -> v1::Edge {
+    v1::Edge {
+        connections_open: sums.open,
+        connections_total: sums.total,
+        failures_total: sums.failures,
+        bytes_forward: sums.forward,
+        bytes_back: sums.back,
+        rtt_us: sums.rtt_us(),
+        retransmits_total: sums.retransmits,
+        first_seen_unix_ms: sums.first_seen_ms,
+        last_seen_unix_ms: sums.last_seen_ms,
+        connections_per_s: sums.rates.connections,
+        bytes_forward_per_s: sums.rates.forward,
+        bytes_back_per_s: sums.rates.back,
+        ..Default::default()
     }
 }
 

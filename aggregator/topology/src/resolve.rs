@@ -240,7 +240,7 @@ impl Topology {
                 Some(container) => Some(Target::Node(self.containers.get(container)?.node)),
                 None => Some(Target::Pseudo(Subject::Uncontained(agent))),
             },
-            ViewKind::Hosts => Some(Target::Node(self.agents.get(agent)?.node)),
+            _ => Some(Target::Node(self.agents.get(agent)?.node)),
         }
     }
 

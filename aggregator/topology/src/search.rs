@@ -21,6 +21,7 @@ use slotmap::Key;
 use crate::{
     Topology, ViewKind,
     graph::{GraphNode, Subject},
+    grouping,
     keys::NodeKey,
 };
 
@@ -76,7 +77,8 @@ pub struct Stride {
 }
 
 impl Topology {
-    /// Goes on with a search in one view behind position `after` (0 at first), and gives the position
+    /// Goes on with a search in one view (in a grouped one, for groups with a member that is meant; a
+    /// group is found once per step) behind position `after` (0 at first), and gives the position
     /// to go on from, or `None` at the end. A node that is there from the first step to the last is
     /// looked at once; one that comes meanwhile may be left out.
     pub fn search(
@@ -94,17 +96,38 @@ impl Topology {
                 return true;
             };
             if let Some(by) = facts.matched(&search.0) {
-                found.push(Found {
+                let one = Found {
                     view,
                     id: facts.node.id,
                     label: facts.node.label,
                     label_minor: facts.node.label_minor,
                     field: by.map(cut),
-                });
-                room = room.saturating_sub(1);
+                };
+                let new = self.found_in(view, key, one, found);
+                room = room.saturating_sub(new.len());
+                found.extend(new);
             }
             room > 0
         })
+    }
+
+    /// A found node as the view has it: in a grouped one its groups, but for those found already.
+    fn found_in(&self, view: ViewKind, key: NodeKey, one: Found, found: &[Found]) -> Vec<Found> {
+        let Some((grouping, node)) = grouping::of(view).zip(self.graph(view).nodes.get(key)) else {
+            return vec![one];
+        };
+        if node.subject.is_pseudo() {
+            return vec![one];
+        }
+        let mut groups = grouping.groups(self, node);
+        groups.retain(|id| !found.iter().any(|known| known.id == **id));
+        let group = |id: std::sync::Arc<str>| Found {
+            label: self.group_label(grouping, node, &id),
+            label_minor: one.label.clone(),
+            id: id.to_string(),
+            ..one.clone()
+        };
+        groups.into_iter().map(group).collect()
     }
 
     /// Takes what the nodes of a view have into a completion; positions as in [`Self::search`].

@@ -70,7 +70,7 @@ impl Topology {
             fill("applications", self.symbols.len(), Symbols::LIMIT),
         ];
         let mut refused = 0;
-        for kind in ViewKind::ALL {
+        for kind in ViewKind::PLAIN {
             let graph = self.graph(kind);
             let names = match kind {
                 ViewKind::Processes => ["process_edges", "process_pseudo_nodes", "process_journal"],
@@ -79,7 +79,7 @@ impl Topology {
                     "container_pseudo_nodes",
                     "container_journal",
                 ],
-                ViewKind::Hosts => ["host_edges", "host_pseudo_nodes", "host_journal"],
+                _ => ["host_edges", "host_pseudo_nodes", "host_journal"],
             };
             fills.push(fill(names[0], graph.edges.len(), limits.edges));
             fills.push(fill(names[1], graph.pseudo_nodes(), limits.pseudo_nodes));

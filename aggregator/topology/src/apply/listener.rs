@@ -7,7 +7,7 @@ use mesoscope_proto::v1;
 use smallvec::SmallVec;
 
 use crate::{
-    Topology,
+    Topology, ViewKind,
     entities::Listener,
     error::ChangeRefused,
     keys::{AgentKey, EndKey, ListenerKey, Owner},
@@ -136,6 +136,8 @@ impl Topology {
         let process = listener.owner.process();
         if let Some(process) = process.and_then(|key| self.processes.get_mut(key)) {
             process.listeners.retain(|known| *known != key);
+            let node = process.node;
+            self.graph_mut(ViewKind::Processes).touch_node(node);
         }
     }
 

@@ -203,6 +203,8 @@ pub fn changes(fact: Fact) -> Vec<(usize, Change)> {
                 &[ip.as_str()],
             );
             record.state = state;
+            record.hostname = format!("h{}", state % 2);
+            record.pod_namespace = if state == 7 { "kube-system" } else { "" }.into();
             vec![(agent, Change::Container(record))]
         }
         Fact::Listener {

@@ -31,7 +31,7 @@ impl Reporters {
         self.world.apply(self.agents[agent], change);
     }
 
-    /// All three views, without what depends on history: when something was first and last seen,
+    /// All views, without what depends on history: when something was first and last seen,
     /// and rates.
     fn seen(&self) -> Vec<Client> {
         ViewKind::ALL
