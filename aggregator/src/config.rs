@@ -5,6 +5,8 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use mesoscope_access::Role;
+use mesoscope_access::users::{Users, UsersError};
 use mesoscope_service::access::Access;
 use mesoscope_service::listen::{self, Posture, Protection};
 use mesoscope_service::logs::LogArgs;
@@ -54,6 +56,22 @@ pub struct Config {
     #[arg(long, value_name = "FILE")]
     pub user_token_file: Option<PathBuf>,
 
+    /// Users with passwords: NAME:ROLE:HASH a line, the hash by Argon2; everyone has to sign in
+    #[arg(long, value_name = "FILE")]
+    pub users_file: Option<PathBuf>,
+
+    /// Everyone has to sign in, also on loopback; needs --data-dir, which gets a first admin's token
+    #[arg(long)]
+    pub require_sign_in: bool,
+
+    /// Origin of another site whose pages may ask with a token: https://grafana.example
+    #[arg(long, value_name = "ORIGIN", value_parser = origin)]
+    pub cors_origin: Vec<String>,
+
+    /// How long the audit in --data-dir is kept
+    #[arg(long, default_value = "365d")]
+    pub audit_retention: Duration,
+
     /// Listen beyond loopback without TLS and authentication; the page and a metric show it
     #[arg(long)]
     pub insecure_listen: bool,
@@ -62,7 +80,7 @@ pub struct Config {
     #[arg(long, value_name = "NAME")]
     pub allow_host: Vec<String>,
 
-    /// Folder that keeps what operators set; without one it is forgotten when the aggregator ends
+    /// Folder that keeps what operators set, API tokens and the audit; without one it is forgotten when the aggregator ends
     #[arg(long, env = "STATE_DIRECTORY", value_name = "FOLDER")]
     pub data_dir: Option<PathBuf>,
 
@@ -100,6 +118,9 @@ pub enum SecurityError {
     /// A token file.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// The users file.
+    #[error(transparent)]
+    Users(#[from] UsersError),
 }
 
 /// What protects the two ports.
@@ -113,10 +134,29 @@ pub struct Security {
     pub grpc_tls: Option<Arc<tls::Server>>,
     /// Who may report.
     pub agents: Access,
-    /// Who may read and control.
-    pub users: Access,
+    /// Whose tokens and certificates open the map.
+    pub readers: Access,
+    /// What those tokens may do.
+    pub reader_role: Role,
+    /// Users with passwords.
+    pub users: Option<Arc<Users>>,
     /// Token files to follow.
     pub tokens: Vec<Arc<Tokens>>,
+}
+
+/// Value parser of an origin: scheme, name, and port where it is not the scheme's own.
+fn origin(text: &str) -> Result<String, String> {
+    let name = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    let fits =
+        |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b':' | b'[' | b']');
+    match name {
+        Some(name) if !name.is_empty() && name.bytes().all(fits) => Ok(text.to_owned()),
+        _ => {
+            Err("not an origin (https://grafana.example, in lower case, without a path)".to_owned())
+        }
+    }
 }
 
 impl Config {
@@ -144,6 +184,12 @@ impl Config {
             return Err(format!(
                 "--series-memory must be at least {SERIES_MEMORY_MIN}"
             ));
+        }
+        if self.require_sign_in && self.data_dir.is_none() {
+            return Err("--require-sign-in needs --data-dir, which keeps the tokens".to_owned());
+        }
+        if self.audit_retention.is_zero() {
+            return Err("--audit-retention must be longer than 0s".to_owned());
         }
         self.tls_files().map_err(|error| error.to_string())?;
         self.posture().map_err(|error| error.to_string())?;
@@ -198,7 +244,19 @@ impl Config {
             http_tls,
             grpc_tls,
             agents: Access::new(agent_tokens.clone(), certificates),
-            users: Access::new(readers, certificates),
+            readers: Access::new(readers, certificates),
+            // An agent's token opens the map where people have none, and controls nothing.
+            reader_role: if user_tokens.is_some() {
+                Role::Operator
+            } else {
+                Role::Viewer
+            },
+            users: self
+                .users_file
+                .as_deref()
+                .map(Users::load)
+                .transpose()?
+                .map(Arc::new),
             tokens: agent_tokens.into_iter().chain(user_tokens).collect(),
         })
     }

@@ -87,6 +87,13 @@ impl Access {
         }
     }
 
+    /// Whether the token with this SHA-256 digest is one of the tokens.
+    #[must_use]
+    pub fn knows(&self, token_digest: &[u8; 32]) -> bool {
+        let tokens = self.tokens.as_ref();
+        tokens.is_some_and(|tokens| tokens.contains_derived(token_digest, |known| *known))
+    }
+
     fn admit_http(&self, headers: &HeaderMap, peer: Option<&Peer>) -> Result<Admitted, Denied> {
         let authorization = headers.get(header::AUTHORIZATION);
         let authorization = authorization.and_then(|value| value.to_str().ok());
@@ -240,6 +247,8 @@ mod tests {
         let shown = both.admit(None, Some(&peer(Some("ab"))));
         assert_eq!(shown, Ok(Admitted::Certificate("ab".to_owned())));
         assert_eq!(both.admit(None, Some(&peer(None))), Err(Denied::Missing));
+        assert!(both.knows(&token::digest(TOKEN.as_bytes())));
+        assert!(!both.knows(&token::digest(b"x")));
         for bad in ["Bearer x", "Bearer", "Basic !!!", "Digest a", ""] {
             assert!(both.admit(Some(bad), None).is_err(), "{bad}");
         }

@@ -46,7 +46,15 @@ pub enum TokensError {
     /// No such token.
     #[error("there is no token {0:?}")]
     Unknown(String),
-    /// The file.
+    /// Its folder or the file can't be written to.
+    #[error("{path} can't be written to: {source}", path = path.display())]
+    Unwritable {
+        /// The folder or file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Anything else that is wrong with the file.
     #[error("{path}: {reason}", path = path.display())]
     File {
         /// The file.
@@ -108,16 +116,19 @@ impl TokenBook {
     /// When the file can't be read or is not ours; it is left as it is.
     pub fn open(folder: &Path) -> Result<Self, TokensError> {
         let path = folder.join(FILE_NAME);
-        let failed = failed(&path);
+        let unwritable = |source| TokensError::Unwritable {
+            path: path.clone(),
+            source,
+        };
         let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-        made.map_err(|error| failed(error.to_string()))?;
+        made.map_err(unwritable)?;
         // Others could guess nothing from digests, but need not see who has tokens.
         OpenOptions::new()
             .create(true)
             .append(true)
             .mode(0o600)
             .open(&path)
-            .map_err(|error| failed(error.to_string()))?;
+            .map_err(unwritable)?;
         let (database, rows) = open(&path)?;
         let database = Some(database);
         Ok(Self {

@@ -1,7 +1,7 @@
 //! Everything that somebody can sign in with here.
 
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::book::TokenBook;
 use crate::identity::How;
@@ -16,7 +16,7 @@ pub struct Gate {
     /// The API tokens.
     pub tokens: TokenBook,
     /// The users file.
-    pub users: Option<Users>,
+    pub users: Option<Arc<Users>>,
     sessions: Mutex<Sessions>,
     throttle: Mutex<Throttle>,
 }
@@ -24,7 +24,7 @@ pub struct Gate {
 impl Gate {
     /// With these.
     #[must_use]
-    pub fn new(tokens: TokenBook, users: Option<Users>) -> Self {
+    pub fn new(tokens: TokenBook, users: Option<Arc<Users>>) -> Self {
         Self {
             tokens,
             users,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::audit::{Entry, Outcome};
 use crate::role::Role;
+use crate::sessions::SignedIn;
 
 /// By what somebody was let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -91,6 +92,17 @@ impl Identity {
             target: target.to_owned(),
             parameters: serde_json::Value::Null,
             outcome: Outcome::Started,
+        }
+    }
+}
+
+impl From<SignedIn> for Identity {
+    fn from(who: SignedIn) -> Self {
+        Self {
+            name: who.name,
+            role: who.role,
+            how: who.how,
+            from: None,
         }
     }
 }

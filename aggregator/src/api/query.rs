@@ -7,8 +7,13 @@ use super::error::ApiError;
 
 /// Hosts in one request.
 const HOSTS_MAX: usize = 64;
-const HINT: &str = "view=processes|containers|hosts, unconnected=true|false, ended=true|false, \
-                    kernel_threads=true|false, host=NAME (may be repeated)";
+/// Entries in one answer of a list.
+const LIMIT_DEFAULT: usize = 100;
+const LIMIT_MAX: usize = 1_000;
+const HINT: &str = "view=processes|processes-by-name|containers|containers-by-image|\
+                    containers-by-hostname|services|hosts, unconnected=true|false, \
+                    ended=true|false, kernel_threads=true|false, system=true|false, \
+                    uncontained=true|false, host=NAME (may be repeated)";
 
 /// What a query string asks for.
 pub(super) fn view(pairs: &[(String, String)]) -> Result<(ViewKind, Options), ApiError> {
@@ -20,6 +25,8 @@ pub(super) fn view(pairs: &[(String, String)]) -> Result<(ViewKind, Options), Ap
             "unconnected" => asked.unconnected = Some(switch(key, value)?),
             "ended" => asked.ended = Some(switch(key, value)?),
             "kernel_threads" => asked.kernel_threads = Some(switch(key, value)?),
+            "system" => asked.system = Some(switch(key, value)?),
+            "uncontained" => asked.uncontained = Some(switch(key, value)?),
             "host" => asked.hosts.push(value.clone()),
             _ => {
                 return Err(ApiError::bad_request(
@@ -37,6 +44,23 @@ pub(super) fn view(pairs: &[(String, String)]) -> Result<(ViewKind, Options), Ap
 pub(super) fn kind_of(name: &str) -> Result<ViewKind, ApiError> {
     name.parse()
         .map_err(|unknown| ApiError::bad_request(unknown, HINT))
+}
+
+/// `limit` (1 to 1,000, else 100) and `cursor` of a list.
+pub(super) fn page(pairs: &[(String, String)]) -> Result<(usize, Option<String>), ApiError> {
+    let hint = "limit=1..1000, cursor=the one of the answer before";
+    let (mut limit, mut cursor) = (LIMIT_DEFAULT, None);
+    for (key, value) in pairs {
+        match (key.as_str(), value.parse()) {
+            ("limit", Ok(asked @ 1..=LIMIT_MAX)) => limit = asked,
+            ("cursor", _) => cursor = Some(value.clone()),
+            _ => {
+                let error = format!("unknown parameter {key}={value}");
+                return Err(ApiError::bad_request(error, hint));
+            }
+        }
+    }
+    Ok((limit, cursor))
 }
 
 /// The options as asked, within their bounds.
@@ -75,13 +99,16 @@ mod tests {
         let query = [
             ("view", "hosts"),
             ("ended", "false"),
+            ("system", "true"),
             ("host", "b"),
             ("host", "a"),
         ];
         let (kind, options) = view(&pairs(&query)).expect("valid");
         assert_eq!(kind, ViewKind::Hosts);
-        assert!(!options.ended);
+        assert!(!options.ended && options.system && options.uncontained);
         assert_eq!(options.hosts, ["a", "b"]);
+        let (kind, _) = view(&pairs(&[("view", "containers-by-image")])).expect("valid");
+        assert_eq!(kind, ViewKind::ContainersByImage);
         for bad in [("view", "pods"), ("ended", "maybe"), ("sort", "cpu")] {
             assert!(view(&pairs(&[bad])).is_err(), "{bad:?}");
         }

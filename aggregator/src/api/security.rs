@@ -1,4 +1,5 @@
-//! What every HTTP request passes: the host rule, the same-origin rule, and headers on the way out.
+//! What every HTTP request passes: the host rule, the same-origin rule with the origins that are
+//! configured beside the own one, and headers on the way out.
 
 use std::net::IpAddr;
 
@@ -37,9 +38,31 @@ const HEADERS: [(HeaderName, &str); 7] = [
     ),
 ];
 
+const CORS_HEADERS: [(HeaderName, &str); 4] = [
+    (
+        header::ACCESS_CONTROL_ALLOW_METHODS,
+        "GET, HEAD, POST, PUT, PATCH, DELETE",
+    ),
+    (
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        "authorization, content-type",
+    ),
+    (header::ACCESS_CONTROL_MAX_AGE, "600"),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        "cross-origin",
+    ),
+];
+
 /// The middleware.
 pub(super) async fn guard(State(api): State<Api>, request: Request, next: Next) -> Response {
-    let mut response = match check(&api, &request) {
+    let origin = allowed_origin(&api.cors_origins, request.headers());
+    let preflight = request.method() == Method::OPTIONS
+        && request
+            .headers()
+            .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let mut response = match check(&api, &request, origin.is_some()) {
+        Ok(()) if preflight && origin.is_some() => StatusCode::NO_CONTENT.into_response(),
         Ok(()) => next.run(request).await,
         Err((reason, refused)) => {
             api.metrics
@@ -53,6 +76,16 @@ pub(super) async fn guard(State(api): State<Api>, request: Request, next: Next) 
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    if !api.cors_origins.is_empty() {
+        headers.append(header::VARY, HeaderValue::from_static("origin"));
+    }
+    if let Some(origin) = origin {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        // No cookies: such a page shows a token.
+        for (name, value) in CORS_HEADERS {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+    }
     if api.tls {
         let value = HeaderValue::from_static("max-age=31536000");
         headers.insert(header::STRICT_TRANSPORT_SECURITY, value);
@@ -63,11 +96,24 @@ pub(super) async fn guard(State(api): State<Api>, request: Request, next: Next) 
     response
 }
 
-fn check(api: &Api, request: &Request) -> Result<(), (&'static str, ApiError)> {
+/// The origin of the request, where it is one that is configured.
+fn allowed_origin(allowed: &[String], headers: &HeaderMap) -> Option<HeaderValue> {
+    let origin = headers.get(header::ORIGIN)?;
+    let found = allowed
+        .iter()
+        .any(|one| one.as_bytes() == origin.as_bytes());
+    found.then(|| origin.clone())
+}
+
+fn check(
+    api: &Api,
+    request: &Request,
+    origin_allowed: bool,
+) -> Result<(), (&'static str, ApiError)> {
     let host = host(request);
     // Without credentials, the name is all that tells a page elsewhere, whose name was made to
     // resolve to this machine, from our own (DNS rebinding).
-    let by_name_only = api.posture == Posture::Loopback && !api.users.is_required();
+    let by_name_only = api.posture == Posture::Loopback && !api.sign_in.is_required();
     if by_name_only
         && !host
             .as_deref()
@@ -85,7 +131,7 @@ fn check(api: &Api, request: &Request) -> Result<(), (&'static str, ApiError)> {
     }
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let upgrades = request.headers().contains_key(header::UPGRADE);
-    if reads && !upgrades {
+    if reads && !upgrades || origin_allowed {
         return Ok(());
     }
     if is_same_origin(request.headers(), host.as_deref()) {
@@ -96,7 +142,8 @@ fn check(api: &Api, request: &Request) -> Result<(), (&'static str, ApiError)> {
     Err(("origin", ApiError::new(StatusCode::FORBIDDEN, error, hint)))
 }
 
-fn host(request: &Request) -> Option<String> {
+/// The name and port that the request is for.
+pub(super) fn host(request: &Request) -> Option<String> {
     let header = request.headers().get(header::HOST);
     let header = header.and_then(|value| value.to_str().ok());
     let authority = request
@@ -120,9 +167,9 @@ fn is_local(host: &str, allowed: &[String]) -> bool {
             .any(|allowed| allowed.eq_ignore_ascii_case(bare))
 }
 
-/// Browsers name the origin of every WebSocket and of every request that changes something;
+/// Whether no page of another origin made it. Browsers name the origin of every WebSocket and of every request that changes something;
 /// programs send none.
-fn is_same_origin(headers: &HeaderMap, host: Option<&str>) -> bool {
+pub(super) fn is_same_origin(headers: &HeaderMap, host: Option<&str>) -> bool {
     let cross_site = headers
         .get("sec-fetch-site")
         .is_some_and(|site| site != "same-origin" && site != "none");
@@ -176,6 +223,22 @@ mod tests {
             host
         ));
         assert!(!is_same_origin(&headers(&[("origin", "http://a")]), None));
+    }
+
+    #[test]
+    fn only_configured_origins_are_allowed() {
+        let allowed = ["https://grafana.example".to_owned()];
+        let asked = |origin| allowed_origin(&allowed, &headers(&[("origin", origin)]));
+        assert!(asked("https://grafana.example").is_some());
+        for bad in [
+            "https://grafana.example.evil",
+            "http://grafana.example",
+            "null",
+            "",
+        ] {
+            assert!(asked(bad).is_none(), "{bad}");
+        }
+        assert!(allowed_origin(&allowed, &headers(&[])).is_none());
     }
 
     #[test]
