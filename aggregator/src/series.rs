@@ -91,6 +91,33 @@ enum Says {
     },
 }
 
+/// When a batch was made, which says what the times in it mean.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Made {
+    /// Just now, at this time of the agent's clock. What it tells is as old as that clock says, however
+    /// wrong it is and however it has jumped.
+    Now {
+        /// Nanoseconds since 1970, as the agent has it.
+        agent_ns: u64,
+    },
+    /// Before the stream began, while the aggregator was away: the agent's clock is all there is.
+    Before,
+}
+
+impl Made {
+    /// A time that the agent told, in Unix milliseconds. Agents that don't know one tell 0.
+    fn time_ms(self, told_ns: u64, now_ms: u64) -> u64 {
+        let told_ms = told_ns / NS_PER_MS;
+        match self {
+            _ if told_ms == 0 => now_ms,
+            Self::Now { agent_ns } => {
+                now_ms.saturating_sub((agent_ns / NS_PER_MS).saturating_sub(told_ms))
+            }
+            Self::Before => told_ms,
+        }
+    }
+}
+
 /// The series of all agents.
 #[derive(Debug)]
 pub struct Recorder {
@@ -137,7 +164,10 @@ impl Recorder {
 
     /// An agent has no stream any more: what it told holds no longer.
     pub(crate) fn disconnect(&self, agent: AgentKey, now_ms: u64) {
-        self.lock().store.source_falls_silent(agent, now_ms);
+        let mut state = self.lock();
+        if state.agents.contains_key(&agent) {
+            state.store.source_falls_silent(agent, now_ms);
+        }
     }
 
     /// An agent begins to tell all that there is.
@@ -178,17 +208,16 @@ impl Recorder {
         Some(Told { name, says })
     }
 
-    /// Takes what changes said, in their order.
-    pub(crate) fn take(&self, agent: AgentKey, told: Vec<Told>, now_ms: u64) {
+    /// Takes what the changes of a batch said, in their order.
+    pub(crate) fn take(&self, agent: AgentKey, told: Vec<Told>, made: Made, now_ms: u64) {
         if told.is_empty() {
             return;
         }
-        // Agents that don't know the time say nothing of it.
-        let time_ms = |time_ns: u64| match time_ns / NS_PER_MS {
-            0 => now_ms,
-            known => known,
-        };
-        let store = &mut self.lock().store;
+        let mut state = self.lock();
+        if !state.agents.contains_key(&agent) {
+            return;
+        }
+        let store = &mut state.store;
         for Told { name, says } in told {
             match says {
                 Says::Values {
@@ -197,10 +226,13 @@ impl Recorder {
                     time_ns,
                 } => {
                     let values = &values[..schema.metrics.len()];
-                    store.tell(name, agent, schema, values, time_ms(time_ns), now_ms);
+                    let time_ms = made.time_ms(time_ns, now_ms);
+                    store.tell(name, agent, schema, values, time_ms, now_ms);
                 }
                 Says::IsThere => store.is_there(name, now_ms),
-                Says::Ended { time_ns } => store.end(name, time_ms(time_ns), now_ms),
+                Says::Ended { time_ns } => {
+                    store.end(name, made.time_ms(time_ns, now_ms), now_ms);
+                }
             }
         }
     }
@@ -218,11 +250,19 @@ impl Recorder {
         store.sweep(now_ms);
     }
 
-    /// The values of a node by its id, which is as in the views; `None` when it has no series.
+    /// The values of a node by its id, which is as in the views; `None` when it has no series. Two agents
+    /// may tell of one container: `owner` is the one that the map shows under this id.
     #[must_use]
-    pub fn query(&self, id: &str, range: Range, now_ms: u64) -> Option<Answer> {
+    pub fn query(
+        &self,
+        id: &str,
+        owner: Option<AgentKey>,
+        range: Range,
+        now_ms: u64,
+    ) -> Option<Answer> {
         let state = self.lock();
-        state.store.query(self.name(&state, id)?, range, now_ms)
+        let name = self.name(&state, id, owner)?;
+        state.store.query(name, range, now_ms)
     }
 
     /// How full the store is.
@@ -237,7 +277,7 @@ impl Recorder {
         self.lock().store.limits()
     }
 
-    fn name(&self, state: &State, id: &str) -> Option<Name> {
+    fn name(&self, state: &State, id: &str, owner: Option<AgentKey>) -> Option<Name> {
         let agent = |id: &str| {
             let found = state.agents.iter().find(|(_, agent)| agent.id == id);
             found.map(|(key, _)| *key)
@@ -246,9 +286,19 @@ impl Recorder {
         match kind {
             "host" => Some(Name::Host(agent(rest)?)),
             "container" => {
-                let digest = self.digest(rest);
-                let mut names = state.agents.keys().map(|key| Name::Container(*key, digest));
-                names.find(|name| state.store.schema(*name).is_some())
+                let (id, agent_id) = match rest.split_once(';') {
+                    Some((id, agent_id)) => (id, Some(agent_id)),
+                    None => (rest, None),
+                };
+                let digest = self.digest(id);
+                if let Some(owner) = owner.or_else(|| agent(agent_id?)) {
+                    return Some(Name::Container(owner, digest));
+                }
+                // It is no longer on the map: whose it was is known if only one agent told of it.
+                let names = state.agents.keys().map(|key| Name::Container(*key, digest));
+                let mut told = names.filter(|name| state.store.schema(*name).is_some());
+                let name = told.next()?;
+                told.next().is_none().then_some(name)
             }
             "process" => {
                 let mut fields = rest.rsplitn(3, ';');
@@ -336,3 +386,7 @@ fn of_process(told: &v1::ProcessMetrics) -> Says {
 fn float(value: u64) -> f64 {
     value as f64
 }
+
+#[cfg(test)]
+#[path = "series_tests.rs"]
+mod tests;

@@ -22,7 +22,8 @@
 //! [`Limits::bytes_max`] counts pages of pieces and of things, fine levels and the hash table, as
 //! allocated. When it is reached, what has ended goes first, the first to end first. If nothing has ended,
 //! new things are refused, and a thing that needs another piece gives up its own oldest: nobody loses
-//! the recent past. [`Stats`] counts each.
+//! the recent past. [`Stats`] counts each. Sources are not counted: at most 1 KiB of silences each, and
+//! whoever feeds the store bounds how many there are.
 //!
 //! # Figures
 //! `cargo bench -p mesoscope-series`, on what an agent tells of a machine that compiles software, 2 shared

@@ -83,6 +83,9 @@ pub struct Store<K, S> {
     pub(crate) chunks: Slab<Chunk>,
     pub(crate) sources: FxHashMap<S, Source>,
     fine_levels: usize,
+    /// What `numbers` has room for. A table never shrinks, but its own word for it does while the marks
+    /// of what was removed are in it.
+    table_slots: usize,
     /// Those that have ended, the first to end first.
     ended: (u32, u32),
     totals: Stats,
@@ -107,6 +110,7 @@ impl<K: Copy + Eq + Hash, S: Copy + Eq + Hash> Store<K, S> {
             chunks: Slab::new(),
             sources: FxHashMap::default(),
             fine_levels: 0,
+            table_slots: 0,
             ended: (NONE, NONE),
             totals: Stats::default(),
         }
@@ -278,6 +282,7 @@ impl<K: Copy + Eq + Hash, S: Copy + Eq + Hash> Store<K, S> {
         };
         let number = self.things.insert(Some(thing), true).ok()?;
         self.numbers.insert(key, number);
+        self.table_slots = self.table_slots.max(self.numbers.capacity());
         self.fine_levels += usize::from(schema.fine);
         self.totals.series += schema.metrics.len();
         self.make_room_for_chunks(number);
@@ -289,9 +294,10 @@ impl<K: Copy + Eq + Hash, S: Copy + Eq + Hash> Store<K, S> {
         if self.things.free() == 0 {
             needed += Slab::<Option<Thing<K, S>>>::page_bytes();
         }
-        let capacity = self.numbers.capacity();
-        if self.numbers.len() == capacity {
-            needed += table_bytes::<K>(capacity * 2 + 1) - table_bytes::<K>(capacity);
+        let (len, slots) = (self.numbers.len(), self.table_slots);
+        // Half empty, it only clears its marks.
+        if len == self.numbers.capacity() && (len + 1) * 2 > slots {
+            needed += table_bytes::<K>(slots * 2 + 1) - table_bytes::<K>(slots);
         }
         if self.chunks.free() == 0 {
             needed += Slab::<Chunk>::page_bytes();
@@ -407,7 +413,7 @@ impl<K: Copy + Eq + Hash, S: Copy + Eq + Hash> Store<K, S> {
         self.things.bytes()
             + self.chunks.bytes()
             + self.fine_levels * size_of::<Level>()
-            + table_bytes::<K>(self.numbers.capacity())
+            + table_bytes::<K>(self.table_slots)
     }
 }
 

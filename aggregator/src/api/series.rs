@@ -3,15 +3,18 @@
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use mesoscope_series::{COARSE_STEP_MS, FINE_STEP_MS, Range};
+use mesoscope_service::units::Duration;
 use serde::Serialize;
 
 use super::Api;
 use super::error::ApiError;
 
-/// Values of one metric in one answer.
-const STEPS_MAX: u64 = 10_000;
-const HINT: &str = "metric=KEY (may be repeated; all without it), from and to in Unix milliseconds \
-                    (the whole retention without them), step=5s or longer (15s without it)";
+/// Steps in one answer.
+const LIMIT_DEFAULT: u64 = 1_000;
+const LIMIT_MAX: u64 = 10_000;
+const HINT: &str = "metric=KEY (may be repeated; all without it), last=1h, or from and to in Unix \
+                    milliseconds (the whole retention without them), step=5s or longer (15s without it), \
+                    limit=1..10000 steps, cursor=...";
 
 type Pairs = Query<Vec<(String, String)>>;
 
@@ -19,9 +22,14 @@ type Pairs = Query<Vec<(String, String)>>;
 #[derive(Debug, Serialize)]
 pub(super) struct Series {
     id: String,
+    /// Start of the first step; steps begin at multiples of their length.
     from_unix_ms: u64,
+    /// Behind the last step; that may be shorter than the others.
+    to_unix_ms: u64,
     step_ms: u64,
     metrics: Vec<Values>,
+    /// Where the next answer goes on, when this one ended at its limit.
+    cursor: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -57,82 +65,208 @@ pub(super) async fn of_node(
 
 fn answer(api: &Api, id: String, pairs: &[(String, String)]) -> Result<Json<Series>, ApiError> {
     let now_ms = api.core.now_ms();
-    let (range, wanted) = parse(pairs, now_ms, api.series.limits().keep_ms)?;
-    let Some(answer) = api.series.query(&id, range, now_ms) else {
+    let asked = parse(pairs, now_ms, api.series.limits().keep_ms)?;
+    let owner = api.core.read().agent_of_container(&id);
+    let Some(answer) = api.series.query(&id, owner, asked.range, now_ms) else {
         let error = format!("{id:?} has no time series");
         let hint = "hosts, containers and processes have some from their first figures on, until the \
                     retention after their end";
         return Err(ApiError::not_found(error, hint));
     };
-    if let Some(unknown) = wanted
-        .iter()
-        .find(|key| answer.metrics.iter().all(|metric| metric.key != **key))
-    {
+    let is_known = |key: &str| answer.metrics.iter().any(|metric| metric.key == key);
+    if let Some(unknown) = asked.metrics.iter().find(|key| !is_known(key)) {
         let keys: Vec<_> = answer.metrics.iter().map(|metric| metric.key).collect();
         let error = format!("{id:?} has no metric {unknown:?}");
-        return Err(ApiError::bad_request(
-            error,
-            format!("one of {}", keys.join(", ")),
-        ));
+        let hint = format!("one of {}", keys.join(", "));
+        return Err(ApiError::bad_request(error, hint));
     }
     let metrics = answer.metrics.iter().zip(answer.values);
     let metrics = metrics
-        .filter(|(metric, _)| wanted.is_empty() || wanted.contains(&metric.key))
+        .filter(|(metric, _)| asked.metrics.is_empty() || asked.metrics.contains(&metric.key))
         .map(|(metric, values)| Values {
             key: metric.key,
             unit: metric.unit,
-            values,
+            values: values.into_iter().map(|value| value.map(short)).collect(),
         });
     Ok(Json(Series {
         id,
-        from_unix_ms: range.start_ms(),
-        step_ms: range.step_ms,
+        from_unix_ms: asked.range.start_ms(),
+        to_unix_ms: asked.range.to_ms,
+        step_ms: asked.range.step_ms,
         metrics: metrics.collect(),
+        cursor: asked.cursor,
     }))
 }
 
-fn parse(
-    pairs: &[(String, String)],
-    now_ms: u64,
-    keep_ms: u64,
-) -> Result<(Range, Vec<&str>), ApiError> {
+/// Without the digits that no metric has: its least difference is a ten-thousandth.
+fn short(value: f64) -> f64 {
+    (value * 1e4).round() / 1e4
+}
+
+/// What is asked for.
+#[derive(Debug, PartialEq)]
+struct Asked<'a> {
+    range: Range,
+    /// All when it is empty.
+    metrics: Vec<&'a str>,
+    cursor: Option<String>,
+}
+
+fn parse(pairs: &[(String, String)], now_ms: u64, keep_ms: u64) -> Result<Asked<'_>, ApiError> {
     let bad = |error: String| ApiError::bad_request(error, HINT);
-    let (mut from, mut to, mut step_ms) = (None, None, COARSE_STEP_MS);
+    let (mut from, mut to, mut last, mut cursor) = (None, None, None, None);
+    let (mut step_ms, mut limit) = (COARSE_STEP_MS, LIMIT_DEFAULT);
     let mut metrics = Vec::new();
     for (key, value) in pairs {
-        let time = || {
+        let number = |what: &str| {
             let parsed = value.parse::<u64>().ok();
-            parsed.ok_or_else(|| bad(format!("{key} is not in Unix milliseconds: {value:?}")))
+            parsed.ok_or_else(|| bad(format!("{key} is no {what}: {value:?}")))
+        };
+        let duration = || -> Result<u64, ApiError> {
+            let parsed = value.parse::<Duration>();
+            let parsed = parsed.map_err(|_| bad(format!("{key} is no duration: {value:?}")))?;
+            Ok(u64::try_from(parsed.as_millis()).unwrap_or(u64::MAX))
         };
         match key.as_str() {
             "metric" => metrics.push(value.as_str()),
-            "from" => from = Some(time()?),
-            "to" => to = Some(time()?),
-            "step" => {
-                let parsed = value.parse::<mesoscope_service::units::Duration>();
-                let parsed = parsed.map_err(|_| bad(format!("step is no duration: {value:?}")))?;
-                step_ms = u64::try_from(parsed.as_millis()).unwrap_or(u64::MAX);
-            }
+            "from" => from = Some(number("time in Unix milliseconds")?),
+            "to" => to = Some(number("time in Unix milliseconds")?),
+            "last" => last = Some(duration()?),
+            "step" => step_ms = duration()?,
+            "limit" => limit = number("number")?,
+            "cursor" => cursor = Some(number("cursor of an answer")?),
             _ => return Err(bad(format!("unknown parameter {key:?}"))),
         }
     }
     if !(FINE_STEP_MS..=keep_ms).contains(&step_ms) {
         return Err(bad("step is from 5s to the retention".to_owned()));
     }
-    let oldest_ms = now_ms.saturating_sub(keep_ms);
-    let to_ms = to.unwrap_or(now_ms).min(now_ms + 1);
-    let from_ms = from.unwrap_or(oldest_ms);
-    if from_ms >= to_ms {
-        return Err(bad("from must be before to and before now".to_owned()));
+    if !(1..=LIMIT_MAX).contains(&limit) {
+        return Err(bad(format!("limit is from 1 to {LIMIT_MAX}")));
     }
-    let range = Range {
+    if last.is_some() && (from.is_some() || to.is_some()) {
+        return Err(bad("last goes without from and to".to_owned()));
+    }
+    let oldest_ms = now_ms.saturating_sub(keep_ms);
+    // The slot that is open now belongs to it.
+    let to_ms = to.unwrap_or(u64::MAX).min(now_ms + 1);
+    let since = last.map(|last| now_ms.saturating_sub(last));
+    let from_ms = cursor.or(from).or(since).unwrap_or(oldest_ms);
+    if from_ms >= to_ms {
+        return Err(bad("from is not before to, or not before now".to_owned()));
+    }
+    let mut range = Range {
         from_ms: from_ms.max(oldest_ms.min(to_ms)),
         to_ms,
         step_ms,
     };
-    if range.steps() > STEPS_MAX {
-        let error = format!("{} steps; at most {STEPS_MAX} in one answer", range.steps());
-        return Err(bad(error));
+    let mut cursor = None;
+    if range.steps() > limit {
+        range.to_ms = range.start_ms() + limit * step_ms;
+        cursor = Some(range.to_ms.to_string());
     }
-    Ok((range, metrics))
+    Ok(Asked {
+        range,
+        metrics,
+        cursor,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW_MS: u64 = 1_700_000_000_000;
+    const HOUR_MS: u64 = 3_600_000;
+
+    fn pairs(text: &[(&str, &str)]) -> Vec<(String, String)> {
+        let owned = text
+            .iter()
+            .map(|(key, value)| ((*key).into(), (*value).into()));
+        owned.collect()
+    }
+
+    fn range(text: &[(&str, &str)]) -> (Range, Option<String>) {
+        let pairs = pairs(text);
+        let asked = parse(&pairs, NOW_MS, HOUR_MS).expect("valid");
+        (asked.range, asked.cursor)
+    }
+
+    #[test]
+    fn without_a_word_it_is_the_retention_in_steps_of_15_s() {
+        let (range, cursor) = range(&[]);
+        assert_eq!(
+            (range.from_ms, range.to_ms, range.step_ms),
+            (NOW_MS - HOUR_MS, NOW_MS + 1, 15_000)
+        );
+        assert_eq!((range.steps(), cursor), (241, None));
+    }
+
+    #[test]
+    fn what_is_older_than_the_retention_is_left_out() {
+        let (long, _) = range(&[("last", "1day")]);
+        assert_eq!(long.from_ms, NOW_MS - HOUR_MS);
+        let (early, _) = range(&[("from", "0")]);
+        assert_eq!(early, long);
+        let (gone, _) = range(&[("from", "0"), ("to", "15000")]);
+        assert_eq!((gone.to_ms, gone.steps()), (15_000, 0));
+    }
+
+    #[test]
+    fn cursors_lead_through_all_steps_once() {
+        let mut asked = vec![("last", "10m"), ("step", "20s"), ("limit", "7")];
+        let (whole, _) = range(&asked[..2]);
+        let (mut steps, mut next) = (0, whole.start_ms());
+        loop {
+            let (page, cursor) = range(&asked);
+            assert_eq!(page.start_ms(), next);
+            (steps, next) = (steps + page.steps(), page.to_ms);
+            let Some(cursor) = cursor else {
+                break;
+            };
+            asked.truncate(3);
+            asked.push(("cursor", cursor.leak()));
+        }
+        assert_eq!((steps, next), (whole.steps(), whole.to_ms));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        let future = (NOW_MS + 2).to_string();
+        for bad in [
+            &[("from", "yesterday")][..],
+            &[("to", "-1")],
+            &[("from", "2000"), ("to", "2000")],
+            &[("from", future.as_str())],
+            &[("step", "4s")],
+            &[("step", "2h")],
+            &[("step", "soon")],
+            &[("last", "1h"), ("from", "1")],
+            &[("limit", "0")],
+            &[("limit", "10001")],
+            &[("cursor", "x")],
+            &[("order", "desc")],
+        ] {
+            let pairs = pairs(bad);
+            let accepted = parse(&pairs, NOW_MS, HOUR_MS);
+            assert!(accepted.is_err(), "{bad:?}: {accepted:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_is_longer_than_its_limit(
+            from in any::<u64>(), to in any::<u64>(), step_s in 0u64..100_000, limit in 0u64..20_000,
+        ) {
+            let (from, to) = (from.to_string(), to.to_string());
+            let (step, limit) = (format!("{step_s}s"), limit.to_string());
+            let pairs = pairs(&[("from", &from), ("to", &to), ("step", &step), ("limit", &limit)]);
+            if let Ok(asked) = parse(&pairs, NOW_MS, 24 * HOUR_MS) {
+                prop_assert!(asked.range.steps() <= LIMIT_MAX);
+                prop_assert!(asked.range.from_ms <= asked.range.to_ms);
+            }
+        }
+    }
 }

@@ -13,7 +13,7 @@ use tonic::Status;
 use super::progress::{Progress, Verdict};
 use crate::core::Core;
 use crate::metrics::Metrics;
-use crate::series::Recorder;
+use crate::series::{Made, Recorder};
 use crate::store::Settings;
 use crate::tier2::Setting;
 
@@ -57,6 +57,8 @@ pub(super) struct Session {
     slot: Arc<Mutex<Slot>>,
     number: u64,
     agent: AgentKey,
+    /// Batches before this one were made before the stream began.
+    sequence_next: u64,
     /// The agent, for logs.
     pub(super) agent_id: String,
     /// Messages for the agent from elsewhere.
@@ -161,6 +163,7 @@ impl Registry {
             slot: slot.clone(),
             number: state.streams,
             agent,
+            sequence_next: hello.sequence_next,
             agent_id: hello.agent_id,
             inbox,
             replaced,
@@ -278,6 +281,13 @@ impl Session {
                 .change(|topology, _, _| topology.begin_snapshot(agent));
             self.series.begin_snapshot(agent, self.core.now_ms());
         }
+        let made = if batch.sequence < self.sequence_next {
+            Made::Before
+        } else {
+            Made::Now {
+                agent_ns: batch.time_unix_ns,
+            }
+        };
         let mut changes = batch.changes.into_iter();
         loop {
             let part: Vec<_> = changes.by_ref().take(CHANGES_PER_LOCK).collect();
@@ -306,7 +316,7 @@ impl Session {
                 }
                 Ok(())
             });
-            self.series.take(agent, told, self.core.now_ms());
+            self.series.take(agent, told, made, self.core.now_ms());
             if last || applied.is_err() {
                 if end && applied.is_ok() {
                     self.series.end_snapshot(agent);

@@ -21,5 +21,6 @@ mod observe;
 mod page;
 mod rest;
 mod search;
+mod series;
 mod settings;
 mod tls;

@@ -67,6 +67,16 @@ impl Topology {
         })
     }
 
+    /// The agent that a node of the containers view was told by.
+    #[must_use]
+    pub fn agent_of_container(&self, node_id: &str) -> Option<AgentKey> {
+        let key = self.find_node(ViewKind::Containers, node_id)?;
+        match self.graph(ViewKind::Containers).nodes[key].subject {
+            Subject::Container(container) => Some(self.containers.get(container)?.agent),
+            _ => None,
+        }
+    }
+
     /// Whether metrics that an agent tells are of something that is known and has not ended; of a host
     /// they always are.
     #[must_use]
