@@ -211,6 +211,14 @@ export interface NodeDetails {
   connections: ConnectionDetails[];
   connections_left_out: number;
   tier2: Tier2 | null;
+  // Of containers only.
+  control: ContainerControl | null;
+}
+
+// Whether people can start, stop and read the log of a container from here.
+export interface ContainerControl {
+  available: boolean;
+  reason: string;
 }
 
 export interface SearchPage {

@@ -1,0 +1,129 @@
+import { useEffect, useId, useRef, useState } from 'react';
+import styled from 'styled-components';
+import { control } from '../../api/control';
+import type { ContainerControl, TopologyNode } from '../../api/types';
+import { actionsFor, type Action } from '../../lib/control';
+import { useLogs } from '../../store/logs';
+import { Button, SectionTitle } from '../controls';
+
+interface ContainerControlsProps {
+  node: TopologyNode;
+  control: ContainerControl;
+  onDone: () => void;
+}
+
+// What can be done to a container, asked about first where something is interrupted or lost.
+export function ContainerControls({ node, control: { available, reason }, onDone }: ContainerControlsProps) {
+  const [asked, setAsked] = useState<Action | null>(null);
+  const [busy, setBusy] = useState('');
+  const [problem, setProblem] = useState('');
+  const question = useId();
+  const sure = useRef<HTMLButtonElement>(null);
+  const actions = actionsFor(node.state, node.label);
+
+  // A question about a state that has passed is none.
+  useEffect(() => setAsked(null), [node.state]);
+  useEffect(() => sure.current?.focus(), [asked]);
+
+  const run = async ({ verb, label }: Action) => {
+    setAsked(null);
+    setBusy(label);
+    setProblem('');
+    try {
+      await control(node.id, verb);
+      onDone();
+    } catch (error) {
+      setProblem((error as Error).message);
+    } finally {
+      setBusy('');
+    }
+  };
+  if (!available) {
+    return (
+      <section aria-label="Control" data-testid="control">
+        <SectionTitle>Control</SectionTitle>
+        <Note>Not possible here: {reason}.</Note>
+      </section>
+    );
+  }
+  return (
+    <section aria-label="Control" data-testid="control">
+      <SectionTitle>Control</SectionTitle>
+      <Row>
+        {actions.map((action) => (
+          <Button
+            key={action.verb}
+            type="button"
+            // Stays focusable while it is done, so that the keyboard does not lose its place.
+            aria-disabled={busy !== ''}
+            onClick={() => {
+              if (busy) return;
+              if (action.question === null) void run(action);
+              else setAsked(action);
+            }}
+          >
+            {action.label}
+          </Button>
+        ))}
+        <Button type="button" onClick={() => useLogs.getState().open({ id: node.id, label: node.label })}>
+          Logs
+        </Button>
+      </Row>
+      {asked && (
+        <Question
+          role="alertdialog"
+          aria-labelledby={question}
+          onKeyDown={(event) => {
+            if (event.key !== 'Escape') return;
+            // Escape would close the details.
+            event.stopPropagation();
+            setAsked(null);
+          }}
+        >
+          <p id={question}>{asked.question}</p>
+          <Row>
+            <Button ref={sure} type="button" $primary onClick={() => void run(asked)}>
+              {asked.label}
+            </Button>
+            <Button type="button" onClick={() => setAsked(null)}>
+              Cancel
+            </Button>
+          </Row>
+        </Question>
+      )}
+      {busy && <Note role="status">{busy}: waiting for the container runtime…</Note>}
+      {problem && <Problem role="alert">{problem}</Problem>}
+    </section>
+  );
+}
+
+const Row = styled.div`
+  margin-top: 8px;
+  display: flex;
+  flex-wrap: wrap;
+  gap: 6px;
+`;
+
+const Question = styled.div`
+  margin-top: 10px;
+  padding: 10px 12px;
+  border: 1px solid color-mix(in srgb, var(--warning) 50%, transparent);
+  border-radius: 6px;
+  background: color-mix(in srgb, var(--warning) 10%, transparent);
+  font-size: 12px;
+  overflow-wrap: anywhere;
+`;
+
+const Note = styled.p`
+  margin-top: 6px;
+  font-size: 12px;
+  color: var(--text-3);
+  overflow-wrap: anywhere;
+`;
+
+const Problem = styled.p`
+  margin-top: 8px;
+  font-size: 12px;
+  color: var(--critical-text);
+  overflow-wrap: anywhere;
+`;

@@ -1,0 +1,48 @@
+// What can be done to a container in its state, and the words for it.
+
+export type Verb = 'start' | 'stop' | 'restart' | 'pause' | 'unpause' | 'kill' | 'remove';
+
+export interface Action {
+  verb: Verb;
+  label: string;
+  // What is asked before it is done; null: nothing is interrupted or lost by it.
+  question: string | null;
+}
+
+const LABELS: Record<Verb, string> = {
+  start: 'Start',
+  stop: 'Stop',
+  restart: 'Restart',
+  pause: 'Pause',
+  unpause: 'Unpause',
+  kill: 'Kill',
+  remove: 'Remove',
+};
+
+const CONSEQUENCES: Partial<Record<Verb, string>> = {
+  stop: 'It is asked to end, and killed when it does not in its time.',
+  restart: 'It is stopped and started again; its connections end.',
+  pause: 'All its processes stand still until it is unpaused.',
+  kill: 'It ends at once, without a chance to finish its work.',
+  remove: 'Its log and what it wrote outside of volumes are lost for good.',
+};
+
+const BY_STATE: Record<string, readonly Verb[]> = {
+  created: ['start', 'remove'],
+  running: ['stop', 'restart', 'pause', 'kill'],
+  paused: ['unpause', 'stop', 'kill'],
+  restarting: ['stop', 'kill'],
+  exited: ['start', 'remove'],
+  dead: ['remove'],
+  removed: [],
+};
+
+// In the order in which they are needed. Of a state that is not known, what never loses anything.
+export function actionsFor(state: string, name: string): Action[] {
+  const verbs = BY_STATE[state] ?? ['start', 'stop'];
+  return verbs.map((verb) => {
+    const consequence = CONSEQUENCES[verb];
+    const question = consequence === undefined ? null : `${LABELS[verb]} ${name}? ${consequence}`;
+    return { verb, label: LABELS[verb], question };
+  });
+}
