@@ -13,6 +13,7 @@
 //! | [`events`] | the event stream and its filters |
 //! | [`api`] | REST, WebSocket, gRPC, metrics, the page |
 //! | [`metrics`] | the figures of `/metrics` |
+//! | [`sign_in`] | what people sign in with, from its files; the first admin's token |
 //! | [`server`] | binds, spawns and drains all of these |
 
 pub mod api;
@@ -24,6 +25,7 @@ pub mod ingest;
 pub mod metrics;
 pub mod series;
 pub mod server;
+pub mod sign_in;
 pub mod store;
 pub mod tier2;
 pub mod views;

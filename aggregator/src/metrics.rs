@@ -21,6 +21,8 @@ pub struct Metrics {
     pub events_missed: IntCounter,
     /// HTTP requests refused before they reached a handler, by reason.
     pub refused_requests: IntCounterVec,
+    /// Entries that could not be written to the audit.
+    pub audit_errors: IntCounter,
     /// What the page last told of its rendering.
     pub ui_render_time_ms: Gauge,
     /// 1 while listening beyond loopback without TLS and authentication.
@@ -162,6 +164,10 @@ impl Metrics {
                 "mesoscope_http_refused_total",
                 "HTTP requests refused before they reached a handler.",
                 "reason",
+            )?,
+            audit_errors: make.counter(
+                "mesoscope_audit_errors_total",
+                "Entries that could not be written to the audit.",
             )?,
             ui_render_time_ms: make.registered(Gauge::new(
                 "scope_ui_render_time_ms",

@@ -5,26 +5,27 @@ use std::time::Duration;
 
 use anyhow::Context;
 use mesoscope_access::Audit;
-use mesoscope_access::audit::KEEP_DEFAULT;
 use mesoscope_proto::v1::Incomplete;
 use mesoscope_proto::v1::control_server::ControlServer;
 use mesoscope_proto::v1::observe_server::ObserveServer;
 use mesoscope_proto::v1::uplink_server::UplinkServer;
 use mesoscope_service::http;
 use mesoscope_service::listen::{Listener, Posture};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::codec::CompressionEncoding;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server as GrpcServer;
 
-use crate::api::{self, Api, ObserveService};
+use crate::api::{self, Api, ObserveService, SignIn};
 use crate::config::{Config, Security};
 use crate::control::{self, ControlService};
 use crate::core::Core;
 use crate::ingest::{MESSAGE_BYTES_MAX, Registry, UplinkService};
 use crate::metrics::Metrics;
 use crate::series::Recorder;
+use crate::sign_in;
 use crate::store::{Presence, Settings};
 use crate::views::Views;
 
@@ -34,6 +35,8 @@ const HTTP_CONNECTIONS_MAX: usize = 1_024;
 const GRPC_CONNECTIONS_MAX: usize = 4_096;
 /// Requests of consumers are small.
 const OBSERVE_BYTES_MAX: usize = 64 << 10;
+/// Who reads the audit at the same time.
+const AUDIT_READERS_MAX: usize = 2;
 /// Certificates and tokens are read again so often.
 const RELOAD_PERIOD: Duration = Duration::from_secs(10);
 /// How long connections may take to end once the drain has begun.
@@ -47,21 +50,23 @@ pub struct Server {
     config: Config,
     security: Security,
     settings: Arc<Settings>,
+    sign_in: Arc<SignIn>,
     http: Listener,
     grpc: Listener,
     drain: CancellationToken,
 }
 
-/// Opens the settings and binds both ports.
+/// Opens the settings and the tokens and binds both ports.
 ///
 /// # Errors
-/// When the settings can't be read or a port can't be bound.
+/// When the settings or tokens can't be read or a port can't be bound.
 pub async fn bind(
     config: &Config,
     security: Security,
     drain: CancellationToken,
 ) -> anyhow::Result<Server> {
     let settings = Arc::new(Settings::open(config.data_dir.as_deref())?);
+    let sign_in = Arc::new(sign_in::open(config, &security)?);
     let (http_address, grpc_address) = (config.http_address(), config.grpc_address());
     let http = Listener::bind(
         http_address,
@@ -81,6 +86,7 @@ pub async fn bind(
         config: config.clone(),
         security,
         settings,
+        sign_in,
         http,
         grpc,
         drain,
@@ -97,6 +103,7 @@ impl Server {
             config,
             security,
             settings,
+            sign_in,
             http,
             grpc,
             drain,
@@ -122,7 +129,7 @@ impl Server {
             series.clone(),
         );
         let audit = Arc::new(match &config.data_dir {
-            Some(folder) => Audit::open(folder, KEEP_DEFAULT),
+            Some(folder) => Audit::open(folder, *config.audit_retention),
             None => Audit::in_memory(),
         });
         let banner = banner(&config, security.posture);
@@ -137,8 +144,10 @@ impl Server {
             metrics: metrics.clone(),
             posture: security.posture,
             tls: security.http_tls.is_some(),
-            users: security.users.clone(),
-            audit,
+            sign_in: sign_in.clone(),
+            cors_origins: config.cors_origin.clone().into(),
+            audit_readers: Arc::new(Semaphore::new(AUDIT_READERS_MAX)),
+            audit: audit.clone(),
             hosts_allowed: config.allow_host.clone().into(),
             searches: Arc::default(),
             connections: Arc::new([
@@ -149,6 +158,7 @@ impl Server {
         };
         follow_files(&security, &drain);
         let mut tasks = JoinSet::new();
+        tasks.spawn(sign_in::follow(sign_in, RELOAD_PERIOD, drain.clone()));
         tasks.spawn(serve_http(http, api.clone(), drain.clone()));
         let uplink = UplinkService::new(registry.clone(), metrics.clone(), drain.clone());
         tasks.spawn(serve_grpc(grpc, api, uplink, security, drain.clone()));
@@ -158,6 +168,7 @@ impl Server {
             core,
             registry,
             settings,
+            audit,
             metrics,
             missing_ms_max: config.limits().forget_after_ms,
         };
@@ -234,6 +245,7 @@ struct Cleaner {
     core: Arc<Core>,
     registry: Arc<Registry>,
     settings: Arc<Settings>,
+    audit: Arc<Audit>,
     metrics: Arc<Metrics>,
     missing_ms_max: u64,
 }
@@ -242,6 +254,9 @@ impl Cleaner {
     /// Blocks for the disk.
     fn clean(&self) {
         self.registry.clean();
+        if let Err(error) = self.audit.clean() {
+            tracing::warn!(%error, "the audit keeps more than it should");
+        }
         let presence = |agent_id: &str| {
             if !self.registry.is_connected(agent_id) {
                 return Presence::Away;
@@ -290,6 +305,7 @@ async fn serve_grpc(
     let uplink = UplinkServer::new(uplink)
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .accept_compressed(CompressionEncoding::Gzip);
+    let observe_access = api.sign_in.interceptor(api.core.clone());
     let control = ControlService::new(api.control.clone(), api.core.clone(), drain.clone());
     let observe = ObserveServer::new(ObserveService::new(api))
         .max_decoding_message_size(OBSERVE_BYTES_MAX)
@@ -324,10 +340,7 @@ async fn serve_grpc(
             control,
             security.agents.interceptor(),
         ))
-        .add_service(InterceptedService::new(
-            observe,
-            security.users.interceptor(),
-        ))
+        .add_service(InterceptedService::new(observe, observe_access))
         .serve_with_incoming_shutdown(grpc.into_stream(), drain.clone().cancelled_owned());
     within_drain(async { serving.await.context("gRPC failed") }, drain).await
 }

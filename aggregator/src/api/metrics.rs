@@ -149,6 +149,9 @@ fn bounds(api: &Api) -> prometheus::Result<Vec<MetricFamily>> {
     set("control_logs", api.control.logs(), control::LOGS_MAX);
     let (waiting, most) = api.control.waiting();
     set("control_requests", waiting, most);
+    for (bound, held, most) in api.sign_in.gate.fill() {
+        set(bound, held, most);
+    }
     let series = api.series.stats();
     set("series_bytes", series.bytes, api.series.limits().bytes_max);
     for (port, fill) in api.connections.iter() {

@@ -13,6 +13,8 @@
 //! | `page.rs` | the page, embedded |
 //! | `access.rs` | who a request comes from |
 //! | `audit.rs` | what is done is recorded before |
+//! | `session.rs` | signing in and out |
+//! | `tokens.rs` | API tokens |
 //! | `security.rs` | headers, same-origin rule, host rule |
 //! | `query.rs` | view and options in a query string |
 //! | `error.rs` | errors as JSON |
@@ -29,7 +31,9 @@ mod rest;
 mod search;
 mod security;
 mod series;
+mod session;
 mod tier2;
+mod tokens;
 mod websocket;
 
 use std::sync::Arc;
@@ -38,8 +42,8 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::{delete, get, post};
 use axum::{Router, middleware};
 use mesoscope_access::Audit;
-use mesoscope_service::access::{Access, http as admit};
 use mesoscope_service::listen::{Fill, Posture};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
@@ -52,6 +56,7 @@ use crate::series::Recorder;
 use crate::store::Settings;
 use crate::views::Views;
 
+pub use access::SignIn;
 pub use observe::ObserveService;
 pub use search::Searches;
 
@@ -80,7 +85,11 @@ pub struct Api {
     /// Both ports speak TLS.
     pub tls: bool,
     /// Who may read and control.
-    pub users: Access,
+    pub sign_in: Arc<SignIn>,
+    /// Pages of other origins that may ask.
+    pub cors_origins: Arc<[String]>,
+    /// Readers of the audit.
+    pub audit_readers: Arc<Semaphore>,
     /// What was done, by whom.
     pub audit: Arc<Audit>,
     /// Further names under which browsers reach a loopback aggregator.
@@ -109,23 +118,28 @@ pub fn router(api: Api) -> Router {
         .route("/api/v1/query/nodes/{id}/timeseries", get(series::of_node))
         .route("/api/v1/status", get(rest::status))
         .route("/api/v1/ui/render_time", post(rest::render_time))
+        .route("/api/v1/session", get(session::whoami).delete(session::end))
+        .route("/api/v1/tokens", get(tokens::list).post(tokens::create))
+        .route("/api/v1/tokens/{id}", delete(tokens::revoke))
+        .route("/api/v1/audit", get(audit::list))
+        .route("/api/v1/audit/export", get(audit::export))
         .route("/api/v1/ws", get(websocket::open))
         .route("/api/containers/{id}", delete(control::remove))
         .route("/api/containers/{id}/inspect", get(control::inspect))
         .route("/api/containers/{id}/logs", get(control::logs))
         .route("/api/containers/{id}/{verb}", post(control::act))
         .route("/metrics", get(metrics::scrape))
-        .fallback(page::serve)
         .method_not_allowed_fallback(rest::wrong_method)
         .layer(middleware::from_fn_with_state(
             api.clone(),
             access::identify,
-        ))
-        .layer(middleware::from_fn_with_state(api.users.clone(), admit));
-    // Probes have no credentials.
+        ));
+    // Probes have no credentials; who signs in has none yet, and does it at the page.
     let open = Router::new()
         .route("/health", get(rest::health))
-        .route("/api/v1/ping", get(rest::ping));
+        .route("/api/v1/ping", get(rest::ping))
+        .route("/api/v1/session", post(session::begin))
+        .fallback(page::serve);
     let uncompressed = NotForContentType::new("application/octet-stream");
     open.merge(guarded)
         .layer(middleware::from_fn_with_state(api.clone(), security::guard))
