@@ -10,6 +10,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod access;
 mod agent;
 mod binary;
 mod configuration;

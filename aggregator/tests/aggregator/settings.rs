@@ -273,16 +273,26 @@ fn a_file_that_is_not_ours_is_refused_and_left_as_it_is() {
 }
 
 #[tokio::test]
-async fn without_a_folder_that_takes_them_settings_live_in_memory() {
+async fn without_a_folder_settings_live_in_memory() {
+    let aggregator = Aggregator::start(&[]);
+    let status = aggregator.json("/api/v1/status").await;
+    assert_eq!(status["settings_kept"], false);
+    let mut agent = connected(&aggregator).await;
+    let configure = told(&aggregator, &mut agent, true, &[&id('1')]).await;
+    assert_eq!(configure, only(&['1']));
+}
+
+#[tokio::test]
+async fn where_the_folder_takes_no_audit_nothing_is_set() {
     // Nobody makes folders there.
-    for arguments in [&["--data-dir=/sys/mesoscope"][..], &[]] {
-        let aggregator = Aggregator::start(arguments);
-        let status = aggregator.json("/api/v1/status").await;
-        assert_eq!(status["settings_kept"], false, "{arguments:?}");
-        let mut agent = connected(&aggregator).await;
-        let configure = told(&aggregator, &mut agent, true, &[&id('1')]).await;
-        assert_eq!(configure, only(&['1']));
-    }
+    let aggregator = Aggregator::start(&["--data-dir=/sys/mesoscope"]);
+    let status = aggregator.json("/api/v1/status").await;
+    assert_eq!(status["settings_kept"], false);
+    let _agent = connected(&aggregator).await;
+    let refused = post(&aggregator, true, &[&id('1')]).await;
+    assert_eq!(refused.status, 507, "{refused:?}");
+    assert!(refused.body.contains("audit"), "{refused:?}");
+    assert_eq!(settings(&aggregator).await, Value::Null);
 }
 
 #[test]

@@ -112,6 +112,17 @@ async fn agent(
 }
 
 async fn get(aggregator: &Aggregator, ca: &Keys, path: &str, headers: &[(&str, &str)]) -> Answer {
+    request(aggregator, ca, "GET", path, headers, "").await
+}
+
+async fn request(
+    aggregator: &Aggregator,
+    ca: &Keys,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
     let mut roots = rustls::RootCertStore::empty();
     let ca = CertificateDer::from_pem_file(ca.path("ca.crt")).expect("a CA");
     roots.add(ca).expect("a CA");
@@ -129,7 +140,7 @@ async fn get(aggregator: &Aggregator, ca: &Keys, path: &str, headers: &[(&str, &
         .connect(name, tcp)
         .await
         .expect("TLS");
-    exchange(stream, "GET", path, headers, "").await
+    exchange(stream, method, path, headers, body).await
 }
 
 #[tokio::test]
@@ -246,8 +257,9 @@ async fn people_show_a_token_and_stay_signed_in() {
     let health = get(&aggregator, &keys, "/health", &[]).await;
     assert_eq!(health.status, 200, "probes have no token");
     assert!(health.header("strict-transport-security").is_some());
+    let page = get(&aggregator, &keys, "/", &[]).await;
+    assert_eq!(page.status, 200, "the page has the dialog to sign in");
     for path in [
-        "/",
         "/metrics",
         "/api/topology",
         "/api/v1/agents/list",
@@ -272,18 +284,25 @@ async fn people_show_a_token_and_stay_signed_in() {
     .await;
     assert_eq!(list.status, 200);
     let agents_token = format!("Bearer {AGENT_TOKEN}");
-    let refused = get(&aggregator, &keys, "/", &[("authorization", &agents_token)]).await;
+    let list = "/api/v1/agents/list";
+    let agents_header = [("authorization", agents_token.as_str())];
+    let refused = get(&aggregator, &keys, list, &agents_header).await;
     assert_eq!(
         refused.status, 401,
-        "an agent's token opens no page once people have their own"
+        "an agent's token opens nothing here once people have their own"
     );
-    let cookie = list.header("set-cookie").expect("a session").to_owned();
+    let body = format!("{{\"token\": \"{USER_TOKEN}\"}}");
+    let json = [("content-type", "application/json")];
+    let session = request(&aggregator, &keys, "POST", "/api/v1/session", &json, &body).await;
+    assert_eq!(session.status, 200, "{session:?}");
+    assert_eq!(session.json()["role"], "operator");
+    let cookie = session.header("set-cookie").expect("a session").to_owned();
     assert!(
         cookie.contains("HttpOnly") && cookie.contains("Secure"),
         "{cookie}"
     );
     let session = cookie.split(';').next().expect("a pair").to_owned();
-    let again = get(&aggregator, &keys, "/", &[("cookie", &session)]).await;
+    let again = get(&aggregator, &keys, list, &[("cookie", &session)]).await;
     assert_eq!(again.status, 200, "{again:?}");
     let forged = format!("{}0", &session[..session.len() - 1]);
     let forged = if forged == session {
@@ -292,7 +311,7 @@ async fn people_show_a_token_and_stay_signed_in() {
         forged
     };
     assert_eq!(
-        get(&aggregator, &keys, "/", &[("cookie", &forged)])
+        get(&aggregator, &keys, list, &[("cookie", &forged)])
             .await
             .status,
         401
