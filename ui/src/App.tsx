@@ -12,6 +12,7 @@ import { NARROW_PX } from './components/narrow';
 import { Notice } from './components/Notice';
 import { ResourceView } from './components/ResourceView';
 import { Sidebar } from './components/Sidebar';
+import { SignIn } from './components/SignIn';
 import { TableView } from './components/TableView';
 import { useShortcuts } from './components/useShortcuts';
 import { usePage } from './store/page';
@@ -50,6 +51,7 @@ export function App() {
       </Layout>
       {panel === 'help' && <HelpSheet />}
       <Notice />
+      <SignIn />
     </>
   );
 }

@@ -15,6 +15,13 @@ export class ApiError extends Error {
   }
 }
 
+let signInAsked = () => {};
+
+// Calls it whenever the aggregator lets nobody in without a sign-in.
+export function whenSignInIsAsked(listener: () => void): void {
+  signInAsked = listener;
+}
+
 // The answer to a request, which must be a success.
 export async function answer(path: string, init: RequestInit = {}): Promise<Response> {
   let response: Response;
@@ -25,6 +32,7 @@ export async function answer(path: string, init: RequestInit = {}): Promise<Resp
     throw new ApiError('The aggregator does not answer.', 0);
   }
   if (!response.ok) {
+    if (response.status === 401) signInAsked();
     const text = (await response.text().catch(() => '')).trim();
     const message = describe(text) || `The aggregator answered ${response.status}.`;
     throw new ApiError(message, response.status, reasonOf(text) ?? message);
@@ -61,6 +69,18 @@ export function errorText(body: unknown): string | null {
   if (typeof error !== 'string') return null;
   const sentence = error.charAt(0).toUpperCase() + error.slice(1);
   return typeof hint === 'string' && hint ? `${sentence}: ${hint}` : sentence;
+}
+
+// A name with a password, or a token.
+export type Credentials = { name: string; password: string } | { token: string };
+
+// Begins a session; the browser keeps its cookie, which no script can read.
+export function signIn(credentials: Credentials): Promise<void> {
+  return call('/api/v1/session', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(credentials),
+  });
 }
 
 // How the aggregator is set up.

@@ -1,0 +1,104 @@
+import { useEffect, useRef, useState } from 'react';
+import styled from 'styled-components';
+import { refreshAgents, retryNow } from '../store/live';
+import { beginSession, credentials, useSession } from '../store/session';
+import { Button } from './controls';
+
+function again(): void {
+  retryNow();
+  void refreshAgents(new AbortController().signal);
+}
+
+// Stands over the page while the aggregator lets nobody in. It can't be closed: there is nothing
+// behind it.
+export function SignIn() {
+  const { asked, busy, problem } = useSession();
+  return asked ? <SignInForm busy={busy} problem={problem} /> : null;
+}
+
+export function SignInForm({ busy, problem }: { busy: boolean; problem: string }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const [name, setName] = useState('');
+  const [secret, setSecret] = useState('');
+  useEffect(() => dialog.current?.showModal(), []);
+  const submit = (event: React.FormEvent) => {
+    event.preventDefault();
+    if (!busy && secret !== '') void beginSession(credentials(name, secret), again);
+  };
+  return (
+    <Sheet ref={dialog} aria-labelledby="sign-in-title" onCancel={(event) => event.preventDefault()}>
+      <form onSubmit={submit}>
+        <h1 id="sign-in-title">Sign in</h1>
+        <label>
+          Name
+          <input
+            autoComplete="username"
+            maxLength={64}
+            placeholder="none for a token"
+            value={name}
+            onChange={(event) => setName(event.target.value)}
+          />
+        </label>
+        <label>
+          Password or API token
+          <input
+            type="password"
+            autoComplete="current-password"
+            maxLength={4096}
+            required
+            value={secret}
+            onChange={(event) => setSecret(event.target.value)}
+          />
+        </label>
+        {problem !== '' && <p role="alert">{problem}</p>}
+        <Button $primary type="submit" disabled={busy}>
+          Sign in
+        </Button>
+      </form>
+    </Sheet>
+  );
+}
+
+const Sheet = styled.dialog`
+  width: min(340px, calc(100vw - 24px));
+  padding: 20px;
+  border: 1px solid var(--line-strong);
+  border-radius: 8px;
+  background: var(--surface);
+  color: var(--text-1);
+  &::backdrop {
+    background: rgb(0 0 0 / 50%);
+  }
+  form {
+    display: grid;
+    gap: 14px;
+  }
+  h1 {
+    margin: 0;
+    font-size: 16px;
+  }
+  label {
+    display: grid;
+    gap: 5px;
+    font-size: 12px;
+    color: var(--text-2);
+  }
+  input {
+    height: 32px;
+    padding: 0 9px;
+    border: 1px solid var(--line-strong);
+    border-radius: 6px;
+    background: var(--raised);
+    color: var(--text-1);
+    font: inherit;
+  }
+  p {
+    margin: 0;
+    font-size: 12px;
+    color: var(--critical-text);
+  }
+  button {
+    justify-content: center;
+    height: 32px;
+  }
+`;
