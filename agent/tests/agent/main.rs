@@ -1,5 +1,6 @@
 //! The real agent's binary against an aggregator's end of the uplink.
 
+mod control;
 mod engine;
 mod losses;
 mod observes;

@@ -7,10 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use mesoscope_proto::v1::change::Change as Kind;
+use mesoscope_proto::v1::control_answer::Answer as Said;
+use mesoscope_proto::v1::control_request::Message as Asked;
+use mesoscope_proto::v1::control_server::{Control, ControlServer};
 use mesoscope_proto::v1::uplink_server::{Uplink, UplinkServer};
 use mesoscope_proto::v1::{
-    Ack, AgentMessage, AggregatorMessage, Configure, Hello, SnapshotPart, Welcome, agent_message,
-    aggregator_message::Message as Answer,
+    Ack, AgentMessage, AggregatorMessage, Configure, ControlAnswer, ControlHello, ControlRequest,
+    Hello, SnapshotPart, Welcome, agent_message, aggregator_message::Message as Answer,
 };
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -30,15 +33,22 @@ pub struct Heard {
     pub snapshots: usize,
     /// `authorization` of the last stream.
     pub authorization: Option<String>,
+    /// First messages of streams for control.
+    pub controls: Vec<ControlHello>,
+    /// What else came on these, by the request's number.
+    pub answers: Vec<(u64, Said)>,
     /// Sequence numbers that were not the expected one.
     pub sequence_errors: usize,
 }
 
-/// A server of `Uplink`.
+type Asks = mpsc::Sender<Result<ControlRequest, Status>>;
+
+/// A server of `Uplink` and `Control`.
 #[derive(Clone, Default)]
 pub struct Aggregator {
     heard: Arc<Mutex<Heard>>,
     configure: Arc<Mutex<Option<Configure>>>,
+    asks: Arc<Mutex<Option<Asks>>>,
 }
 
 impl Aggregator {
@@ -63,6 +73,7 @@ impl Aggregator {
                 server = server.tls_config(tls).expect("a valid TLS configuration");
             }
             let served = server
+                .add_service(ControlServer::new(self.clone()))
                 .add_service(UplinkServer::new(self))
                 .serve_with_incoming(TcpListenerStream::new(listener));
             served.await.expect("served");
@@ -75,6 +86,21 @@ impl Aggregator {
             .configure
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = Some(configure);
+    }
+
+    /// Asks the agent whose stream for control is open.
+    pub async fn ask(&self, request: u64, message: Asked) {
+        let asks = self
+            .asks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let message = ControlRequest {
+            request,
+            message: Some(message),
+        };
+        let sent = asks.expect("an agent said hello").send(Ok(message)).await;
+        sent.expect("the stream is there");
     }
 
     /// Looks at what was heard.
@@ -162,6 +188,32 @@ impl Uplink for Aggregator {
                     if answers.send(Ok(message)).await.is_err() {
                         return;
                     }
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+}
+
+#[tonic::async_trait]
+impl Control for Aggregator {
+    type ServeStream = Pin<Box<dyn Stream<Item = Result<ControlRequest, Status>> + Send>>;
+
+    async fn serve(
+        &self,
+        request: Request<Streaming<ControlAnswer>>,
+    ) -> Result<Response<Self::ServeStream>, Status> {
+        let mut answers = request.into_inner();
+        let (asks, stream) = mpsc::channel(16);
+        *self.asks.lock().unwrap_or_else(PoisonError::into_inner) = Some(asks);
+        let this = self.clone();
+        tokio::spawn(async move {
+            while let Some(Ok(answer)) = answers.next().await {
+                let mut heard = this.heard.lock().unwrap_or_else(PoisonError::into_inner);
+                match answer.answer {
+                    Some(Said::Hello(hello)) => heard.controls.push(hello),
+                    Some(said) => heard.answers.push((answer.request, said)),
+                    None => {}
                 }
             }
         });
