@@ -157,11 +157,79 @@ describe('the page', () => {
     await page.waitForTimeout(1_000);
     const dark = await page.screenshot();
     if (screenshot) await page.screenshot({ path: screenshot });
-    await page.getByRole('button', { name: 'Change to the light theme' }).click();
-    await page.waitForTimeout(500);
-    const light = await page.screenshot();
-    if (screenshot) await page.screenshot({ path: screenshot.replace(/\.png$/, '-light.png') });
-    expect(dark.equals(light)).toBe(false);
+    const pictures = [dark];
+    for (const [name, theme] of [['Light', 'light'], ['High contrast', 'contrast'], ['Dark', 'dark']] as const) {
+      await page.getByRole('button', { name: 'Theme' }).click();
+      await page.getByRole('menuitemradio', { name }).click();
+      await page.locator(`html[data-theme="${theme}"]`).waitFor();
+      await page.waitForTimeout(500);
+      if (theme === 'dark') break;
+      pictures.push(await page.screenshot());
+      if (screenshot) await page.screenshot({ path: screenshot.replace(/\.png$/, `-${theme}.png`) });
+    }
+    pictures.forEach((one, i) => {
+      for (const other of pictures.slice(i + 1)) expect(one.equals(other)).toBe(false);
+    });
+  });
+
+  it('lists its keys, and obeys them', async () => {
+    await page.getByTestId('map').focus();
+    await page.keyboard.press('?');
+    const sheet = page.getByRole('dialog', { name: 'Keys and search' });
+    await sheet.waitFor();
+    await page.keyboard.press('Escape');
+    await sheet.waitFor({ state: 'detached' });
+    await page.keyboard.press('t');
+    await page.getByTestId('table').waitFor();
+    await page.keyboard.press('r');
+    await page.getByTestId('resources').waitFor({ timeout: 20_000 });
+    await page.keyboard.press('g');
+    await page.getByTestId('map').waitFor();
+  });
+
+  it('shows the same to whoever opens its link, and goes back', async () => {
+    await page.getByRole('navigation').getByRole('button', { name: 'Processes' }).click();
+    await page.keyboard.press('t');
+    await page.keyboard.press('/');
+    await page.keyboard.type('pid > 1');
+    await page.getByTestId('table').getByRole('columnheader', { name: 'Name' }).getByRole('button').click();
+    const link = page.url();
+    const other = await browser.newPage();
+    await other.goto(link);
+    await other.getByTestId('table').waitFor({ timeout: 20_000 });
+    expect(await other.getByRole('combobox').inputValue()).toBe('pid > 1');
+    expect(await other.getByRole('columnheader', { name: 'Name' }).getAttribute('aria-sort')).toBe('ascending');
+    expect(other.url()).toBe(link);
+    await other.close();
+    await page.getByRole('radio', { name: 'Graph' }).click();
+    await page.goBack();
+    await page.getByTestId('table').waitFor();
+    await page.getByRole('button', { name: 'Clear the search' }).click();
+  });
+
+  it('saves what is seen', async () => {
+    await page.getByRole('radio', { name: 'Graph' }).click();
+    for (const [item, ending] of [['map as PNG', 'png'], ['table as CSV', 'csv'], ['view as JSON', 'json']] as const) {
+      await page.getByRole('button', { name: 'Share and export' }).click();
+      const saved = page.waitForEvent('download');
+      await page.getByRole('menuitem', { name: item }).click();
+      expect((await saved).suggestedFilename()).toMatch(new RegExp(`^mesoscope-processes-.*\\.${ending}$`));
+    }
+  });
+
+  it('can be used on a screen 390 pixels wide', async () => {
+    await page.setViewportSize({ width: 390, height: 844 });
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(390);
+    await page.getByRole('button', { name: 'Views, options and agents' }).click();
+    await page.getByRole('navigation').getByRole('button', { name: 'Hosts' }).click();
+    await page.getByRole('radio', { name: 'Table' }).click();
+    const row = page.getByTestId('table').getByRole('row').nth(1);
+    await row.click();
+    const details = page.getByTestId('details');
+    await details.getByRole('heading', { level: 1 }).waitFor();
+    if (screenshot) await page.screenshot({ path: screenshot.replace(/\.png$/, '-narrow.png') });
+    await details.getByRole('button', { name: 'Close the details' }).click();
+    await page.setViewportSize({ width: 1600, height: 900 });
   });
 
   it('asked nobody but the aggregator, and nothing went wrong', () => {

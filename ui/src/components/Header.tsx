@@ -3,9 +3,9 @@ import styled, { css, keyframes } from 'styled-components';
 import type { Health } from '../api/types';
 import { clock, count } from '../lib/format';
 import { hasHealth } from '../scene/build';
-import { retryNow, useLive } from '../store/live';
+import { useLive } from '../store/live';
 import { usePage } from '../store/page';
-import { IconButton, LinkButton, Segmented } from './controls';
+import { IconButton, Segmented } from './controls';
 import { Brand, HealthIcon, MenuIcon } from './icons';
 import { NARROW_PX } from './narrow';
 import { PageMenus } from './PageMenus';
@@ -121,14 +121,10 @@ function LinkIndicator() {
       </Indicator>
     );
   }
-  const seconds = Math.max(0, Math.ceil((link.retryAtMs - now) / 1000));
   return (
     <Indicator role="status">
       <Dot $color="var(--critical)" />
-      <span>Not connected, again in {seconds} s</span>
-      <LinkButton type="button" onClick={retryNow}>
-        Now
-      </LinkButton>
+      <span>Not connected</span>
     </Indicator>
   );
 }
@@ -248,8 +244,7 @@ const Indicator = styled.div`
     }
   }
   @media (max-width: ${NARROW_PX}px) {
-    span,
-    button {
+    span {
       display: none;
     }
   }

@@ -22,7 +22,10 @@ export function LinkBanner() {
         <HealthIcon health="critical" />
         <p>
           <b>Not connected to the aggregator.</b> What you see is of {clock(timeUnixMs)}.{' '}
-          {link.kind === 'waiting' && seconds > 0 ? `Trying again in ${seconds} s.` : 'Trying again…'}
+          {/* Not read aloud each second. */}
+          <span aria-hidden>
+            {link.kind === 'waiting' && seconds > 0 ? `Trying again in ${seconds} s.` : 'Trying again…'}
+          </span>
         </p>
         {link.kind === 'waiting' && (
           <LinkButton type="button" onClick={retryNow}>
@@ -44,8 +47,8 @@ export function LinkBanner() {
           {offline.length === 1 ? 'An agent is' : `${offline.length} agents are`} offline: {named.join(', ')}
           {more > 0 && ` and ${more} more`}.
         </b>{' '}
-        What they watched is shown as it was at {clock(Math.min(...offline.map((agent) => agent.last_seen_unix_ms)))} or
-        later. See there: <code>systemctl status mesoscope-agent</code>
+        What was watched there is shown as it was at {clock(Math.min(...offline.map((agent) => agent.last_seen_unix_ms)))}
+        {offline.length > 1 && ' or later'}. See there: <code>systemctl status mesoscope-agent</code>
       </p>
     </Strip>
   );

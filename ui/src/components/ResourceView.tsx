@@ -15,6 +15,7 @@ import { useTopology } from './useTopology';
 const WIDTH_MIN = 0.3;
 // A label in a narrower box could not be read.
 const LABEL_MIN_PX = 40;
+const SIGN_MIN_PX = 16;
 
 // Who uses which share of each host: hosts as wide as they are large, in them containers and processes.
 export function ResourceView() {
@@ -28,7 +29,11 @@ export function ResourceView() {
   if (!boxes) {
     return (
       <Frame>
-        {problem ? <Problem role="alert">{problem} It is asked again in a few seconds.</Problem> : <Wait role="status">Asking for hosts, containers and processes…</Wait>}
+        {problem ? (
+          <Problem role="alert">{problem} It is asked again in a few seconds.</Problem>
+        ) : (
+          <Wait role="status">Asking for hosts, containers and processes…</Wait>
+        )}
       </Frame>
     );
   }
@@ -83,6 +88,13 @@ function amount(value: number, unit: string): string {
   return unit === 'cores' ? String(Number(value.toFixed(1))) : joined(quantity(value, unit));
 }
 
+// Colour is not alone: these have their sign too.
+const SAID = new Set(['warning', 'critical', 'unknown']);
+
+function words({ label, health, value, unit }: Box): string {
+  return [label, joined(quantity(value, unit)), ...(SAID.has(health) ? [health] : [])].join(', ');
+}
+
 interface HostRowProps {
   host: HostBox;
   width: number;
@@ -121,8 +133,8 @@ function HostRow({ host, width, opened, onToggle }: HostRowProps) {
           <BoxButton
             key={box.key}
             type="button"
-            aria-label={`${box.label}, ${joined(quantity(box.value, box.unit))}`}
-            title={`${box.label}: ${joined(quantity(box.value, box.unit))}`}
+            aria-label={words(box)}
+            title={words(box)}
             aria-disabled={box.id === ''}
             aria-pressed={box.id !== '' && box.id === selected}
             data-depth={box.depth}
@@ -134,6 +146,11 @@ function HostRow({ host, width, opened, onToggle }: HostRowProps) {
             }}
             onClick={() => box.id !== '' && usePage.getState().setView(box.view, box.id)}
           >
+            {SAID.has(box.health) && (
+              <i>
+                <HealthIcon health={box.health} size={12} />
+              </i>
+            )}
             <span>
               {box.label} <em>{joined(quantity(box.value, box.unit))}</em>
             </span>
@@ -254,8 +271,20 @@ const BoxButton = styled.button`
   &:focus-visible {
     outline-offset: -3px;
   }
+  i,
   span {
     display: none;
+  }
+  i {
+    position: absolute;
+    z-index: 1;
+    top: 2px;
+    right: 3px;
+  }
+  @container (min-width: ${SIGN_MIN_PX}px) {
+    i {
+      display: block;
+    }
   }
   @container (min-width: ${LABEL_MIN_PX}px) {
     span {

@@ -37,7 +37,7 @@ export function SituationNote({ over }: { over?: boolean }) {
   if (!now) return null;
   const remedy = now.remedy && REMEDIES[now.remedy];
   return (
-    <Place $over={over ?? false}>
+    <Place data-over={over ?? false} data-remedy={now.remedy}>
       <Card role={now.tone === 'fault' ? 'alert' : 'status'} data-testid="situation">
         <h2>
           {now.tone === 'fault' ? <HealthIcon health="critical" /> : <InfoIcon />}
@@ -55,11 +55,20 @@ export function SituationNote({ over }: { over?: boolean }) {
   );
 }
 
-const Place = styled.div<{ $over: boolean }>`
-  ${({ $over }) => $over && 'position: absolute; inset: 0; pointer-events: none;'}
+const Place = styled.div`
   display: grid;
   place-items: center;
   padding: 32px 16px;
+  &[data-over='true'] {
+    position: absolute;
+    inset: 0;
+    pointer-events: none;
+  }
+  /* The map below still shows what does not match. */
+  &[data-over='true'][data-remedy='clear-filters'] {
+    place-items: start center;
+    padding-top: 20px;
+  }
 `;
 
 const Card = styled.div`
