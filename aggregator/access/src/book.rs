@@ -374,7 +374,7 @@ mod tests {
         let secret = &text.as_bytes()[text.len() - 64..];
         assert!(!bytes.windows(secret.len()).any(|window| window == secret));
         let book = TokenBook::open(scratch.path()).expect("ours");
-        assert_eq!(book.list(), [token.clone()]);
+        assert_eq!(book.list(), std::slice::from_ref(&token));
         assert_eq!(book.find(&text, 9_999), Some(token.clone()));
         assert_eq!(book.find(&text, 10_000), None, "expired");
         let other = format!("mesoscope_{}_{}", token.id, "0".repeat(64));
