@@ -1,13 +1,24 @@
 // The messages of proto/mesoscope/v1 as the aggregator writes them in JSON: snake_case names, every
 // field present, enums as numbers, absent messages as null.
 
-export const VIEWS = ['processes', 'containers', 'hosts'] as const;
+// In the order in which they are listed, groups below what they group.
+export const VIEWS = [
+  'processes',
+  'processes-by-name',
+  'containers',
+  'containers-by-image',
+  'containers-by-hostname',
+  'services',
+  'hosts',
+] as const;
 export type View = (typeof VIEWS)[number];
 
 export interface ViewOptions {
   unconnected?: boolean;
   ended?: boolean;
   kernel_threads?: boolean;
+  system?: boolean;
+  uncontained?: boolean;
   hosts: string[];
 }
 
@@ -213,6 +224,19 @@ export interface NodeDetails {
   tier2: Tier2 | null;
   // Of containers only.
   control: ContainerControl | null;
+  // Of containers and hosts, each behind its parent.
+  processes: ProcessEntry[];
+  processes_left_out: number;
+}
+
+export interface ProcessEntry {
+  id: string;
+  label: string;
+  pid: number;
+  depth: number;
+  ended: boolean;
+  exit: string;
+  command: string;
 }
 
 // Whether people can start, stop and read the log of a container from here.

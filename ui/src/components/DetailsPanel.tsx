@@ -1,12 +1,15 @@
 import { useEffect, useMemo, useRef, useState } from 'react';
 import styled from 'styled-components';
+import { VIEWS, type NodeDetails, type NodeRef } from '../api/types';
 import { peersOf } from '../lib/peers';
+import { VIEW_INFO } from '../lib/views';
 import { usePage } from '../store/page';
 import { Connections } from './details/Connections';
 import { ContainerControls } from './details/ContainerControls';
 import { DetailsHead } from './details/DetailsHead';
 import { Metrics } from './details/Metrics';
 import { PeerList } from './details/PeerList';
+import { ProcessTree } from './details/ProcessTree';
 import { RefList } from './details/RefList';
 import { Sections } from './details/Sections';
 import { Tier2Section } from './details/Tier2Section';
@@ -43,8 +46,9 @@ function Details({ view, id }: { view: string; id: string }) {
       {node && node.metrics.length > 0 && <Metrics node={node} />}
       <PeerList title="Inbound" peers={peers.inbound} />
       <PeerList title="Outbound" peers={peers.outbound} />
-      {node && <RefList title="Part of" refs={node.parents} />}
-      {details && <RefList title={childrenTitle(view)} refs={details.children} />}
+      {node && <RefList title="Part of" refs={details?.node?.parents ?? node.parents} />}
+      {details && <ProcessTree details={details} />}
+      {details && children(details).map(([title, refs]) => <RefList key={title} title={title} refs={refs} />)}
       {node && details?.control && <ContainerControls node={node} control={details.control} onDone={again} />}
       {details?.tier2 && <Tier2Section tier2={details.tier2} onSwitched={again} />}
       <Sections
@@ -58,8 +62,14 @@ function Details({ view, id }: { view: string; id: string }) {
   );
 }
 
-function childrenTitle(view: string): string {
-  return view === 'hosts' ? 'Containers' : view === 'containers' ? 'Processes' : 'Child processes';
+// What is in it, by view; the processes that the tree shows are not listed again.
+function children(details: NodeDetails): [string, NodeRef[]][] {
+  const lists = VIEWS.map((view): [string, NodeRef[]] => [
+    VIEW_INFO[view].name,
+    details.children.filter((ref) => ref.view === view),
+  ]);
+  const inTree = details.processes.length > 0;
+  return lists.filter(([title, refs]) => refs.length > 0 && !(inTree && title === VIEW_INFO.processes.name));
 }
 
 const Panel = styled.aside`

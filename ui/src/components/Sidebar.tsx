@@ -1,31 +1,17 @@
 import styled from 'styled-components';
 import { VIEWS, type View } from '../api/types';
 import { count } from '../lib/format';
+import { VIEW_INFO } from '../lib/views';
+import { shapeOfKind } from '../scene/shape';
+import { changeView } from '../store/drill';
 import { useLive } from '../store/live';
-import { optionOf, usePage, type OptionName } from '../store/page';
+import { optionDefault, optionOf, usePage } from '../store/page';
 import { AgentList } from './AgentList';
-import { Checkbox, SectionTitle } from './controls';
+import { Checkbox, LinkButton, SectionTitle } from './controls';
+import { ShapeIcon } from './icons';
 import { Legend } from './Legend';
 import { NARROW_PX } from './narrow';
 import { useTopology } from './useTopology';
-
-const NAMES: Record<View, string> = { processes: 'Processes', containers: 'Containers', hosts: 'Hosts' };
-
-const OPTIONS: Record<View, readonly (readonly [OptionName, string])[]> = {
-  processes: [
-    ['unconnected', 'Without connections'],
-    ['ended', 'Ended'],
-    ['kernel_threads', 'Kernel threads'],
-  ],
-  containers: [
-    ['unconnected', 'Without connections'],
-    ['ended', 'Ended'],
-  ],
-  hosts: [
-    ['unconnected', 'Without connections'],
-    ['ended', 'Offline'],
-  ],
-};
 
 export function Sidebar() {
   const open = usePage((page) => page.panel === 'sidebar');
@@ -34,7 +20,7 @@ export function Sidebar() {
       <Scroll>
         <SectionTitle id="views">Topology</SectionTitle>
         <ViewList />
-        <SectionTitle>Show</SectionTitle>
+        <ShowTitle />
         <Options />
         <AgentList />
       </Scroll>
@@ -44,16 +30,16 @@ export function Sidebar() {
 }
 
 // How many of each there are: what the agents report, and what is on the map where nobody says.
-function useCounts(): Record<View, number | undefined> {
+function useCounts(): Partial<Record<View, number | undefined>> {
   const agents = useLive((live) => live.agents);
   const { view, nodes, nodesHidden, loaded } = useTopology(500);
   const known = agents.length > 0;
-  const counts: Record<View, number | undefined> = {
+  const counts: Partial<Record<View, number | undefined>> = {
     processes: known ? agents.reduce((sum, agent) => sum + agent.processes, 0) : undefined,
     containers: known ? agents.reduce((sum, agent) => sum + agent.containers, 0) : undefined,
     hosts: known ? agents.length : undefined,
   };
-  if (!known && loaded) {
+  if (loaded && counts[view as View] === undefined) {
     let own = nodesHidden;
     for (const node of nodes.values()) if (!node.pseudo) own += 1;
     counts[view as View] = own;
@@ -71,13 +57,16 @@ function ViewList() {
           <li key={view}>
             <ViewButton
               type="button"
+              data-group={VIEW_INFO[view].groups !== undefined}
+              title={VIEW_INFO[view].groups && `${VIEW_INFO[VIEW_INFO[view].groups].name} ${VIEW_INFO[view].name}`}
               aria-current={view === current ? 'page' : undefined}
               onClick={() => {
-                usePage.getState().setView(view);
+                changeView(view);
                 usePage.getState().setPanel(null);
               }}
             >
-              {NAMES[view]}
+              <ShapeIcon shape={shapeOfKind(VIEW_INFO[view].kind)} size={13} color="currentColor" />
+              <em>{VIEW_INFO[view].name}</em>
               <span>{counts[view] === undefined ? '' : count(counts[view])}</span>
             </ViewButton>
           </li>
@@ -87,11 +76,26 @@ function ViewList() {
   );
 }
 
+function ShowTitle() {
+  const page = usePage();
+  const changed = VIEW_INFO[page.view].options.some(([name]) => optionOf(page, name) !== optionDefault(page.view, name));
+  return (
+    <SectionTitle>
+      Show
+      {changed && (
+        <LinkButton type="button" onClick={page.resetOptions}>
+          Reset
+        </LinkButton>
+      )}
+    </SectionTitle>
+  );
+}
+
 function Options() {
   const page = usePage();
   return (
     <div role="group" aria-label="What the view shows">
-      {OPTIONS[page.view].map(([name, label]) => (
+      {VIEW_INFO[page.view].options.map(([name, label]) => (
         <Checkbox
           key={name}
           label={label}
@@ -132,6 +136,8 @@ const Scroll = styled.div`
   overflow-y: auto;
   padding: 16px 8px;
   > h2 {
+    display: flex;
+    justify-content: space-between;
     padding: 4px 8px 6px;
   }
   > h2:not(:first-child) {
@@ -145,12 +151,19 @@ const ViewButton = styled.button`
   padding: 0 8px;
   display: flex;
   align-items: center;
-  justify-content: space-between;
+  gap: 8px;
   border: 0;
   border-radius: 6px;
   background: none;
   color: var(--text-2);
   text-align: left;
+  &[data-group='true'] {
+    padding-left: 24px;
+  }
+  em {
+    flex: 1;
+    font-style: normal;
+  }
   span {
     font: 12px var(--mono);
     color: var(--text-3);

@@ -26,6 +26,27 @@ describe('peersOf', () => {
     expect(outbound.map((peer) => peer.node.id)).toEqual(['old', 'db']);
   });
 
+  it('adds up what the edges measure', () => {
+    const both = applyDiff(
+      topology,
+      diff({
+        sequence: topology.sequence + 1,
+        edges: [
+          edge('db', 'web', { connections_per_s: 1, failures_total: 2, retransmits_total: 3, first_seen_unix_ms: 50, last_seen_unix_ms: 60 }),
+          edge('db', 'web', { application: 'tls', connections_per_s: 2, bytes_back_per_s: 7, first_seen_unix_ms: 40, last_seen_unix_ms: 55 }),
+        ],
+      }),
+    )!;
+    expect(peersOf(both, 'web').inbound[0]).toMatchObject({
+      connectionsPerSecond: 3,
+      backPerSecond: 7,
+      failures: 2,
+      retransmits: 3,
+      firstSeenMs: 40,
+      lastSeenMs: 60,
+    });
+  });
+
   it('puts failing peers first', () => {
     expect(peersOf(topology, 'api').outbound[0]!.failing).toBe(true);
   });

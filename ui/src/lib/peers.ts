@@ -14,6 +14,14 @@ export interface Peer {
   bytes: number;
   rttUs: number;
   failing: boolean;
+  // What the edges measure, from their source to their target and back.
+  connectionsPerSecond: number;
+  forwardPerSecond: number;
+  backPerSecond: number;
+  failures: number;
+  retransmits: number;
+  firstSeenMs: number;
+  lastSeenMs: number;
 }
 
 export interface Peers {
@@ -39,6 +47,13 @@ export function peersOf(topology: Topology, id: string): Peers {
       bytes: 0,
       rttUs: 0,
       failing: false,
+      connectionsPerSecond: 0,
+      forwardPerSecond: 0,
+      backPerSecond: 0,
+      failures: 0,
+      retransmits: 0,
+      firstSeenMs: edge.first_seen_unix_ms,
+      lastSeenMs: 0,
     };
     if (edge.application && !peer.applications.includes(edge.application)) peer.applications.push(edge.application);
     for (const port of edge.ports) if (!peer.ports.includes(port)) peer.ports.push(port);
@@ -47,6 +62,13 @@ export function peersOf(topology: Topology, id: string): Peers {
     peer.bytes += edge.bytes_forward + edge.bytes_back;
     peer.rttUs = Math.max(peer.rttUs, edge.rtt_us);
     peer.failing ||= isFailing(edge);
+    peer.connectionsPerSecond += edge.connections_per_s;
+    peer.forwardPerSecond += edge.bytes_forward_per_s;
+    peer.backPerSecond += edge.bytes_back_per_s;
+    peer.failures += edge.failures_total;
+    peer.retransmits += edge.retransmits_total;
+    peer.firstSeenMs = Math.min(peer.firstSeenMs, edge.first_seen_unix_ms);
+    peer.lastSeenMs = Math.max(peer.lastSeenMs, edge.last_seen_unix_ms);
     peers.set(node.id, peer);
   }
   return { inbound: ordered(inbound), outbound: ordered(outbound) };

@@ -3,6 +3,7 @@
 import type { LinkState } from '../api/live';
 import type { AgentInfo } from '../api/types';
 import { count } from './format';
+import { nodesOf } from './views';
 import type { Topology } from '../store/topology';
 
 export type Remedy = 'retry' | 'show-hidden' | 'clear-filters' | 'show-processes';
@@ -53,7 +54,7 @@ export function situation({ link, topology, agents, matches, hostsChosen, uplink
   if (hostsChosen) {
     return {
       tone: 'plain',
-      title: `No ${view} on the chosen hosts`,
+      title: `No ${nodesOf(view)} on the chosen hosts`,
       text: 'The view is narrowed to some of the hosts.',
       remedy: 'clear-filters',
     };
@@ -61,7 +62,7 @@ export function situation({ link, topology, agents, matches, hostsChosen, uplink
   if (nodesHidden > 0) {
     return {
       tone: 'plain',
-      title: `All ${count(nodesHidden)} ${view} are hidden`,
+      title: `All ${count(nodesHidden)} ${nodesOf(view)} are hidden`,
       text: 'The options of this view leave out what has no connections or has ended.',
       remedy: 'show-hidden',
     };
@@ -84,9 +85,9 @@ export function situation({ link, topology, agents, matches, hostsChosen, uplink
   }
   return {
     tone: 'plain',
-    title: `No ${view} yet`,
+    title: `No ${nodesOf(view)} yet`,
     text: 'They appear here as soon as an agent reports them.',
-    ...(view === 'containers' && { remedy: 'show-processes' as const }),
+    ...(view.startsWith('containers') && { remedy: 'show-processes' as const }),
   };
 }
 

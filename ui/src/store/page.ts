@@ -1,7 +1,7 @@
 // What the person chose: view, metric, search, selection, theme. Survives a reload where it should.
 
 import { create } from 'zustand';
-import type { Health, View, ViewOptions } from '../api/types';
+import { VIEWS, type Health, type View, type ViewOptions } from '../api/types';
 import type { Sort } from '../lib/table';
 import type { ThemeName } from '../theme/tokens';
 
@@ -12,7 +12,7 @@ export type Mode = (typeof MODES)[number];
 // The list of shortcuts, or the sidebar where the window is too narrow for it.
 export type Panel = 'help' | 'sidebar';
 export type ThemeChoice = ThemeName | 'system';
-export const OPTION_NAMES = ['unconnected', 'ended', 'kernel_threads'] as const;
+export const OPTION_NAMES = ['unconnected', 'ended', 'kernel_threads', 'system', 'uncontained'] as const;
 export type OptionName = (typeof OPTION_NAMES)[number];
 
 // The point of the map that is in the middle, and how near.
@@ -47,6 +47,8 @@ export interface PageState {
   select(id: string | null): void;
   setTheme(theme: ThemeChoice): void;
   setOption(name: OptionName, on: boolean): void;
+  // Back to the view's defaults.
+  resetOptions(): void;
   toggleHost(host: string): void;
   setSort(sort: Sort): void;
   setPlace(place: Place | null): void;
@@ -61,8 +63,8 @@ export function isFiltered({ search, health, hosts }: Pick<PageState, 'search' |
 
 // The aggregator's defaults (ViewOptions in observe.proto), for the state of the check boxes.
 export function optionDefault(view: View, name: OptionName): boolean {
-  if (name === 'unconnected') return view !== 'processes';
-  return name === 'ended';
+  if (name === 'unconnected') return view !== 'processes' && view !== 'processes-by-name';
+  return name === 'ended' || name === 'uncontained';
 }
 
 export function optionOf(page: Pick<PageState, 'view' | 'options'>, name: OptionName): boolean {
@@ -81,7 +83,7 @@ export const usePage = create<PageState>()((set) => ({
   health: null,
   selected: null,
   theme: 'system',
-  options: { processes: {}, containers: {}, hosts: {} },
+  options: Object.fromEntries(VIEWS.map((view) => [view, {}])) as PageState['options'],
   hosts: [],
   sort: { column: 'cpu', descending: true },
   place: null,
@@ -98,6 +100,7 @@ export const usePage = create<PageState>()((set) => ({
     set((page) => ({
       options: { ...page.options, [page.view]: { ...page.options[page.view], [name]: on } },
     })),
+  resetOptions: () => set((page) => ({ options: { ...page.options, [page.view]: {} } })),
   toggleHost: (host) =>
     set((page) => ({
       hosts: page.hosts.includes(host) ? page.hosts.filter((one) => one !== host) : [...page.hosts, host],

@@ -1,6 +1,6 @@
 import { useState } from 'react';
 import styled from 'styled-components';
-import { bytes, joined, microseconds, rate } from '../../lib/format';
+import { bytes, count, joined, microseconds, moment, rate } from '../../lib/format';
 import type { Peer } from '../../lib/peers';
 import { shapeOfKind } from '../../scene/shape';
 import { usePage } from '../../store/page';
@@ -13,6 +13,7 @@ const SHOWN = 8;
 // Peers in one direction, the busiest first, each with its share of the traffic as a bar.
 export function PeerList({ title, peers }: { title: string; peers: readonly Peer[] }) {
   const [all, setAll] = useState(false);
+  const [measures, setMeasures] = useState(false);
   if (peers.length === 0) return null;
   const largest = Math.max(...peers.map((peer) => peer.bytesPerSecond), 1);
   const shown = all ? peers : peers.slice(0, SHOWN);
@@ -23,9 +24,12 @@ export function PeerList({ title, peers }: { title: string; peers: readonly Peer
       </SectionTitle>
       <List>
         {shown.map((peer) => (
-          <PeerRow key={peer.node.id} peer={peer} share={peer.bytesPerSecond / largest} />
+          <PeerRow key={peer.node.id} peer={peer} measures={measures} share={peer.bytesPerSecond / largest} />
         ))}
       </List>
+      <LinkButton type="button" aria-expanded={measures} onClick={() => setMeasures(!measures)}>
+        {measures ? 'Hide the measures' : 'Measures'}
+      </LinkButton>
       {peers.length > SHOWN && (
         <LinkButton type="button" onClick={() => setAll(!all)}>
           {all ? 'Show fewer' : `Show all ${peers.length}`}
@@ -35,7 +39,7 @@ export function PeerList({ title, peers }: { title: string; peers: readonly Peer
   );
 }
 
-function PeerRow({ peer, share }: { peer: Peer; share: number }) {
+function PeerRow({ peer, measures, share }: { peer: Peer; measures: boolean; share: number }) {
   const { node, failing, bytesPerSecond } = peer;
   const traffic = bytesPerSecond > 0 ? joined(rate(bytesPerSecond)) : peer.bytes > 0 ? joined(bytes(peer.bytes)) : '–';
   return (
@@ -51,8 +55,24 @@ function PeerRow({ peer, share }: { peer: Peer; share: number }) {
           <i style={{ width: `${Math.max(bytesPerSecond > 0 ? 4 : 0, share * 100)}%` }} />
         </Bar>
       </button>
+      {measures && <Measures>{measured(peer)}</Measures>}
     </li>
   );
+}
+
+// All that the edges measure, in words.
+export function measured(peer: Peer): string {
+  const parts = [
+    `${peer.connectionsPerSecond.toFixed(1)} connections/s`,
+    `→ ${joined(rate(peer.forwardPerSecond))}`,
+    `← ${joined(rate(peer.backPerSecond))}`,
+    `${count(peer.failures)} failed`,
+    peer.rttUs > 0 && `${microseconds(peer.rttUs)} round trip`,
+    `${count(peer.retransmits)} retransmits`,
+    `first seen ${moment(peer.firstSeenMs)}`,
+    `last seen ${moment(peer.lastSeenMs)}`,
+  ];
+  return parts.filter(Boolean).join(' · ');
 }
 
 function hint({ node, connections, ports, bytes: total, rttUs }: Peer): string {
@@ -61,6 +81,12 @@ function hint({ node, connections, ports, bytes: total, rttUs }: Peer): string {
   if (rttUs > 0) parts.push(`${microseconds(rttUs)} round trip`);
   return parts.filter(Boolean).join(' · ');
 }
+
+const Measures = styled.p`
+  padding: 0 6px 6px 28px;
+  font: 11px/1.5 var(--mono);
+  color: var(--text-3);
+`;
 
 const List = styled.ul`
   margin: 6px -6px 0;

@@ -1,13 +1,13 @@
 import { useState } from 'react';
 import styled from 'styled-components';
 import { isView, type NodeRef } from '../../api/types';
+import { VIEW_INFO } from '../../lib/views';
 import { shapeOfKind } from '../../scene/shape';
 import { usePage } from '../../store/page';
 import { LinkButton, SectionTitle } from '../controls';
 import { ShapeIcon } from '../icons';
 
 const SHOWN = 10;
-const KIND: Record<string, string> = { processes: 'process', containers: 'container', hosts: 'host' };
 
 // The same thing in other views; a click goes there.
 export function RefList({ title, refs }: { title: string; refs: readonly NodeRef[] }) {
@@ -22,7 +22,7 @@ export function RefList({ title, refs }: { title: string; refs: readonly NodeRef
         {(all ? refs : refs.slice(0, SHOWN)).map((ref) => (
           <li key={`${ref.view} ${ref.id}`}>
             <button type="button" onClick={() => isView(ref.view) && usePage.getState().setView(ref.view, ref.id)}>
-              <ShapeIcon shape={shapeOfKind(KIND[ref.view] ?? '')} size={12} color="var(--text-3)" />
+              <ShapeIcon shape={shapeOfKind(isView(ref.view) ? VIEW_INFO[ref.view].kind : '')} size={12} color="var(--text-3)" />
               <span>{ref.label}</span>
             </button>
           </li>
