@@ -172,8 +172,19 @@ impl Kind {
 /// The views.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum View {
+    /// One node per process
     Processes,
+    /// Processes of the same name together
+    ProcessesByName,
+    /// One node per container
     Containers,
+    /// Containers of the same image together, whatever its tag
+    ContainersByImage,
+    /// Containers with the same host name together
+    ContainersByHostname,
+    /// One node per port that a container or host listens on
+    Services,
+    /// One node per host
     Hosts,
 }
 
@@ -182,7 +193,11 @@ impl View {
     pub fn name(self) -> &'static str {
         match self {
             Self::Processes => "processes",
+            Self::ProcessesByName => "processes-by-name",
             Self::Containers => "containers",
+            Self::ContainersByImage => "containers-by-image",
+            Self::ContainersByHostname => "containers-by-hostname",
+            Self::Services => "services",
             Self::Hosts => "hosts",
         }
     }
@@ -196,9 +211,15 @@ pub struct Topology {
     /// Only nodes of these hosts (names or agent ids)
     #[arg(long, value_name = "HOST", value_delimiter = ',')]
     pub host: Vec<String>,
-    /// Also nodes without any connection, in the processes view too
+    /// Also nodes without any connection, in the views of processes too
     #[arg(long)]
     pub unconnected: bool,
+    /// Also containers of the platform: sandboxes of pods, kube-system
+    #[arg(long)]
+    pub system: bool,
+    /// Not what runs outside of containers, in views of containers
+    #[arg(long)]
+    pub contained: bool,
     /// Also kernel threads
     #[arg(long)]
     pub kernel_threads: bool,
@@ -288,6 +309,14 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn views_are_typed_as_the_wire_names_them() {
+        for view in View::value_variants() {
+            let typed = view.to_possible_value().expect("not hidden");
+            assert_eq!(typed.get_name(), view.name());
+        }
     }
 
     #[test]

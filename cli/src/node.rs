@@ -1,8 +1,8 @@
 //! `node`: everything known of one node.
 
 use mesoscope_proto::v1::{
-    ConnectionDetails, GetNodeRequest, Node as MapNode, NodeDetails, Tier2, Tier2State,
-    ViewOptions, WatchTopologyRequest,
+    ConnectionDetails, GetNodeRequest, Node as MapNode, NodeDetails, NodeRef, ProcessEntry, Tier2,
+    Tier2State, ViewOptions, WatchTopologyRequest,
 };
 use tonic::Code;
 
@@ -13,6 +13,8 @@ use crate::text::{bytes, duration, endpoint, printable};
 
 /// Candidates that are named when several fit.
 const CANDIDATES_MAX: usize = 10;
+/// Levels of a tree that are told apart by their indent.
+const INDENT_MAX: usize = 30;
 
 /// Prints the node.
 pub async fn run(server: &Server, options: &Node, mut output: Output) -> Result<(), Failure> {
@@ -54,7 +56,8 @@ async fn find(
             unconnected: Some(true),
             ended: Some(true),
             kernel_threads: Some(true),
-            hosts: Vec::new(),
+            system: Some(true),
+            ..ViewOptions::default()
         }),
     };
     let failure = |status| Failure::of(&status, server);
@@ -150,18 +153,22 @@ fn print(details: &NodeDetails, output: &mut Output) -> std::io::Result<()> {
         output.line(&title)?;
         output.line(&format!("  {}", standing(tier2)))?;
     }
-    if !details.children.is_empty() {
-        output.line("")?;
-        let title = output.paint(Style::Strong, "Children");
-        output.line(&title)?;
-        for child in &details.children {
-            output.line(&format!(
-                "  {}  {}",
-                printable(&child.label),
-                printable(&child.id)
-            ))?;
-        }
+    if let Some(node) = &details.node {
+        references("Part of", &node.parents, output)?;
     }
+    tree(details, output)?;
+    // The tree has them already.
+    let in_tree = |child: &NodeRef| {
+        let known = |entry: &ProcessEntry| entry.id == child.id;
+        details.processes.iter().any(known)
+    };
+    let children: Vec<NodeRef> = details
+        .children
+        .iter()
+        .filter(|child| !in_tree(child))
+        .cloned()
+        .collect();
+    references("Children", &children, output)?;
     if !details.connections.is_empty() {
         output.line("")?;
         output.table(
@@ -178,6 +185,62 @@ fn print(details: &NodeDetails, output: &mut Output) -> std::io::Result<()> {
         ))?;
     }
     Ok(())
+}
+
+/// The same thing, or its parts, in other views.
+fn references(title: &str, list: &[NodeRef], output: &mut Output) -> std::io::Result<()> {
+    if list.is_empty() {
+        return Ok(());
+    }
+    output.line("")?;
+    let title = output.paint(Style::Strong, title);
+    output.line(&title)?;
+    for one in list {
+        output.line(&format!(
+            "  {}  {}",
+            printable(&one.label),
+            printable(&one.id)
+        ))?;
+    }
+    Ok(())
+}
+
+/// The processes, each below its parent.
+fn tree(details: &NodeDetails, output: &mut Output) -> std::io::Result<()> {
+    if details.processes.is_empty() {
+        return Ok(());
+    }
+    output.line("")?;
+    let title = output.paint(Style::Strong, "Processes");
+    output.line(&title)?;
+    for entry in &details.processes {
+        let line = tree_line(entry);
+        let line = if entry.ended {
+            output.paint(Style::Dim, &line)
+        } else {
+            line
+        };
+        output.line(&line)?;
+    }
+    if details.processes_left_out > 0 {
+        output.line(&format!("  and {} more", details.processes_left_out))?;
+    }
+    Ok(())
+}
+
+fn tree_line(entry: &ProcessEntry) -> String {
+    let indent = "  ".repeat(1 + usize::try_from(entry.depth).unwrap_or(0).min(INDENT_MAX));
+    let command = if entry.command.is_empty() {
+        printable(&entry.label)
+    } else {
+        printable(&entry.command)
+    };
+    let end = match (entry.ended, entry.exit.as_str()) {
+        (false, _) => String::new(),
+        (true, "") => "  (ended)".to_owned(),
+        (true, how) => format!("  (ended: {})", printable(how)),
+    };
+    format!("{indent}{} {command}{end}", entry.pid)
 }
 
 /// How tier 2 stands at the node.
@@ -250,6 +313,26 @@ mod tests {
         let process = node("process;node-1;42;1234", "nginx");
         assert!(means("42", &process) && means("nginx", &process));
         assert!(!means("1234", &process));
+    }
+
+    #[test]
+    fn a_process_stands_below_its_parent_and_says_how_it_ended() {
+        let entry = ProcessEntry {
+            pid: 42,
+            depth: 2,
+            command: "sleep 1\u{1b}[31m".into(),
+            ended: true,
+            exit: "exit code 1".into(),
+            ..ProcessEntry::default()
+        };
+        let line = tree_line(&entry);
+        assert!(line.starts_with("      42 sleep 1"), "{line:?}");
+        assert!(line.ends_with("(ended: exit code 1)") && !line.contains('\u{1b}'));
+        let deep = tree_line(&ProcessEntry {
+            depth: u32::MAX,
+            ..ProcessEntry::default()
+        });
+        assert!(deep.len() < 100, "a depth from the wire is bounded");
     }
 
     #[test]

@@ -26,9 +26,9 @@ const LIMIT_DEFAULT: usize = 100;
 const LIMIT_MAX: usize = 5_000;
 const SUGGESTIONS_MAX: usize = 20;
 
-const HINT: &str = "q=SEARCH (docs/search.md), view=processes|containers|hosts, limit=1..5000, \
-                    cursor=..., kernel_threads=true|false";
-const COMPLETE_HINT: &str = "q=TEXT, at=CHARACTER, view=processes|containers|hosts";
+const HINT: &str = "q=SEARCH (docs/search.md), view=VIEW (docs/api.md), limit=1..5000, cursor=..., \
+                    kernel_threads=true|false";
+const COMPLETE_HINT: &str = "q=TEXT, at=CHARACTER, view=VIEW (docs/api.md)";
 
 /// Keeps searches from taking all of the machine.
 #[derive(Debug)]
@@ -187,7 +187,8 @@ impl Api {
         let mut looked_at = 0;
         let mut cursor = Some(asked.from);
         while let Some(from) = cursor {
-            if found.len() == asked.limit || looked_at >= NODES_PER_PAGE {
+            // One node can be in several groups, so that a step may find a few more than it was to.
+            if found.len() >= asked.limit || looked_at >= NODES_PER_PAGE {
                 break;
             }
             let stride = Stride {
@@ -222,10 +223,7 @@ impl Api {
             found: 0,
             kernel_threads: false,
         };
-        for view in ViewKind::ALL
-            .into_iter()
-            .filter(|kind| view.is_none_or(|view| view == *kind))
-        {
+        for view in view.map_or_else(|| ViewKind::PLAIN.to_vec(), |view| vec![view]) {
             let (mut position, mut looked_at) = (Some(0), 0);
             while let Some(after) = position.filter(|_| looked_at < NODES_PER_COMPLETION) {
                 looked_at += NODES_PER_LOCK;
@@ -283,7 +281,8 @@ fn asked(pairs: &[(String, String)]) -> Result<Asked, ApiError> {
     let views: Vec<_> = match view {
         Some(view) => vec![view],
         // The fewest first.
-        None => ViewKind::ALL.into_iter().rev().collect(),
+        // The groups hold nothing that their members have not.
+        None => ViewKind::PLAIN.into_iter().rev().collect(),
     };
     let from = cursor.unwrap_or(Cursor {
         view: views[0],

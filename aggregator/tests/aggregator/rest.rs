@@ -37,6 +37,38 @@ async fn a_node_is_told_in_detail() {
 }
 
 #[tokio::test]
+async fn groups_are_views_like_the_others() {
+    let aggregator = Aggregator::start(&[]);
+    let mut client = Agent::with_snapshot(&aggregator, "a", agent::client_side()).await;
+    client.acknowledged().await;
+    let view = "/api/topology?view=processes-by-name&unconnected=true";
+    let programs = aggregator.json(view).await;
+    assert_eq!(programs["view"], "processes-by-name");
+    let nodes = programs["nodes"].as_array().expect("nodes");
+    assert!(
+        nodes.iter().any(|node| node["id"] == "program;curl"),
+        "{programs:#}"
+    );
+    let program = aggregator
+        .json("/api/topology/processes-by-name/program%3Bcurl")
+        .await;
+    assert_eq!(program["children"][0]["id"], "process;a;100;1000000000");
+    assert_eq!(program["node"]["parents"][0]["id"], "host;a");
+    let process = "/api/topology/processes/process%3Ba%3B100%3B1000000000";
+    let parents = aggregator.json(process).await["node"]["parents"].to_string();
+    assert!(parents.contains("program;curl"), "{parents}");
+    let host = aggregator.json("/api/topology/hosts/host%3Ba").await;
+    assert_eq!(host["processes"][0]["label"], "curl", "{host:#}");
+    assert_eq!(host["processes"][0]["ended"], false);
+    let found = aggregator
+        .json("/api/v1/search?q=curl&view=processes-by-name")
+        .await;
+    assert_eq!(found["nodes"][0]["id"], "program;curl", "{found:#}");
+    let services = aggregator.json("/api/topology?view=services").await;
+    assert_eq!(services["view"], "services");
+}
+
+#[tokio::test]
 async fn tier_2_reaches_the_agent_and_again_after_a_reconnect() {
     let aggregator = Aggregator::start(&[]);
     let mut agent = Agent::with_snapshot(&aggregator, "a", agent::client_side()).await;

@@ -109,6 +109,8 @@ impl Feed {
                 ended: Some(false),
                 kernel_threads: Some(false),
                 hosts: hosts.to_vec(),
+                system: Some(true),
+                uncontained: None,
             }),
         };
         let task = tokio::spawn(async move {

@@ -29,6 +29,10 @@ pub fn head(view: View) -> [&'static str; 7] {
     let (label, minor, place) = match view {
         View::Processes => ("PROCESS", "", "CONTAINER"),
         View::Containers => ("CONTAINER", "IMAGE", "HOST"),
+        View::ProcessesByName => ("PROCESSES", "", ""),
+        View::ContainersByImage => ("IMAGE", "", ""),
+        View::ContainersByHostname => ("HOST NAME", "", ""),
+        View::Services => ("SERVICE", "", "HOST"),
         View::Hosts => ("HOST", "KERNEL", ""),
     };
     ["CPU %", "MEMORY", "NETWORK", "CONN", label, minor, place]
@@ -105,8 +109,11 @@ fn row(node: &Node, view: View, traffic: Traffic) -> Row {
             .iter()
             .find(|parent| parent.view == "containers")
             .map_or("", |parent| parent.label.as_str()),
-        View::Containers => node.group_label.as_str(),
-        View::Hosts => "",
+        View::Containers | View::Services => node.group_label.as_str(),
+        View::ProcessesByName
+        | View::ContainersByImage
+        | View::ContainersByHostname
+        | View::Hosts => "",
     };
     Row {
         label: printable(&node.label),

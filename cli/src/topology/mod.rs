@@ -32,6 +32,8 @@ pub async fn run(server: &Server, options: &Topology, mut output: Output) -> Res
             ended: options.running.then_some(false),
             kernel_threads: options.kernel_threads.then_some(true),
             hosts: options.host.clone(),
+            system: options.system.then_some(true),
+            uncontained: options.contained.then_some(false),
         }),
     };
     let mut live = Live::begin(server, request, false).await?;

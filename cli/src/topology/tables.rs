@@ -38,7 +38,9 @@ pub fn whole(state: &State, output: &mut Output) -> std::io::Result<()> {
             "FAILED",
             "BYTES →",
             "BYTES ←",
+            "CONN/S",
             "RTT",
+            "RETRANSMITS",
         ],
         rows,
     )?;
@@ -181,10 +183,20 @@ fn edge_row(state: &State, edge: &Edge) -> Vec<String> {
         edge.failures_total.to_string(),
         bytes(edge.bytes_forward),
         bytes(edge.bytes_back),
+        if edge.connections_per_s == 0.0 {
+            String::new()
+        } else {
+            format!("{:.1}", edge.connections_per_s)
+        },
         if edge.rtt_us == 0 {
             String::new()
         } else {
             duration(u64::from(edge.rtt_us) * 1000)
+        },
+        if edge.retransmits_total == 0 {
+            String::new()
+        } else {
+            edge.retransmits_total.to_string()
         },
     ]
 }
