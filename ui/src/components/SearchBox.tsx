@@ -3,6 +3,7 @@ import styled from 'styled-components';
 import type { Suggestion } from '../api/types';
 import { completed } from '../lib/complete';
 import { count } from '../lib/format';
+import { nodesOf } from '../lib/views';
 import { matchedNodes } from '../store/filter';
 import { usePage } from '../store/page';
 import { useSearch } from '../store/search';
@@ -106,7 +107,7 @@ export function SearchBox() {
         type="text"
         role="combobox"
         value={search}
-        placeholder={`Search ${view}: redis, image:nginx, cpu > 2%, …`}
+        placeholder={`Search ${nodesOf(view)}: redis, image:nginx, cpu > 2%, …`}
         aria-label="Search the map"
         aria-describedby="search-found search-problem"
         aria-invalid={problem !== ''}

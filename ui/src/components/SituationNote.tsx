@@ -1,7 +1,8 @@
 import styled from 'styled-components';
 import { situation, type Remedy, type Situation } from '../lib/situation';
+import { VIEW_INFO } from '../lib/views';
 import { retryNow, useLive } from '../store/live';
-import { OPTION_NAMES, usePage } from '../store/page';
+import { usePage } from '../store/page';
 import { Button } from './controls';
 import { HealthIcon, InfoIcon } from './icons';
 import { useMatches } from './useMatches';
@@ -15,7 +16,7 @@ const REMEDIES: Record<Remedy, readonly [label: string, run: () => void]> = {
     'Show them',
     () => {
       const page = usePage.getState();
-      for (const name of OPTION_NAMES) if (name !== 'kernel_threads') page.setOption(name, true);
+      for (const [name] of VIEW_INFO[page.view].options) page.setOption(name, true);
     },
   ],
 };

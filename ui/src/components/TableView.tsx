@@ -2,6 +2,7 @@ import { useMemo, useRef, useState } from 'react';
 import styled from 'styled-components';
 import { count, duration, joined, quantity, rate } from '../lib/format';
 import { sortRows, tableRows, type ColumnKey, type Row, type Sort } from '../lib/table';
+import { nodesOf } from '../lib/views';
 import { hasEnded } from '../scene/build';
 import { metricOf } from '../scene/metric';
 import { shapeOfKind } from '../scene/shape';
@@ -61,7 +62,7 @@ export function TableView() {
   };
 
   return (
-    <Frame role="table" aria-label={`${topology.view}, ${rows.length} rows`} aria-rowcount={rows.length + 1} data-testid="table">
+    <Frame role="table" aria-label={`${nodesOf(topology.view)}, ${rows.length} rows`} aria-rowcount={rows.length + 1} data-testid="table">
       <HeadRow role="row" aria-rowindex={1}>
         {COLUMNS.map((column) => (
           <HeadCell key={column.key} column={column} sort={sort} onSort={setSort} />

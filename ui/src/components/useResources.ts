@@ -25,7 +25,8 @@ export function useResources(hosts: readonly string[], opened: readonly string[]
     const abort = new AbortController();
     let timer: ReturnType<typeof setTimeout>;
     const list = (joined: string) => (joined === '' ? [] : joined.split('\n'));
-    const options = { unconnected: true, ended: false };
+    // Whatever runs uses something, also what belongs to the system.
+    const options = { unconnected: true, ended: false, system: true };
     const ask = async () => {
       try {
         const [found, containers, processes] = await Promise.all([

@@ -2,6 +2,7 @@ import { useEffect } from 'react';
 import { VIEWS } from '../api/types';
 import { theMap } from '../graph/handle';
 import { meaning, next, type Action } from '../lib/shortcuts';
+import { changeView } from '../store/drill';
 import { METRICS, usePage } from '../store/page';
 import { say } from '../store/notice';
 import { THEMES, type ThemeName } from '../theme/tokens';
@@ -55,7 +56,7 @@ export function useShortcuts(): void {
       if (means === null) return;
       event.preventDefault();
       if (typeof means === 'string') run(means);
-      else if (VIEWS[means]) usePage.getState().setView(VIEWS[means]);
+      else if (VIEWS[means]) changeView(VIEWS[means]);
     };
     addEventListener('keydown', onKey);
     return () => removeEventListener('keydown', onKey);
