@@ -223,7 +223,24 @@ fn identity(who: SignedIn, from: IpAddr) -> Identity {
     }
 }
 
+/// What let a request in: asked again while it lives long.
+#[derive(Clone)]
+pub(super) struct LetInBy {
+    head: RequestHead,
+    peer: Peer,
+}
+
+impl LetInBy {
+    /// Whether it would still let in: tokens expire and are revoked, sessions end.
+    pub(super) async fn still_holds(&self, api: &Api) -> bool {
+        let now_ms = api.core.now_ms();
+        let identified = api.sign_in.identify(&self.head, &self.peer, now_ms).await;
+        identified.is_ok()
+    }
+}
+
 /// What of a request tells who it comes from.
+#[derive(Clone)]
 struct RequestHead {
     authorization: Option<String>,
     session: Option<String>,
@@ -270,6 +287,7 @@ pub(super) async fn identify(
     match api.sign_in.identify(&head, &peer, api.core.now_ms()).await {
         Ok(identity) => {
             request.extensions_mut().insert(identity);
+            request.extensions_mut().insert(LetInBy { head, peer });
             next.run(request).await
         }
         Err(refused) => answer(&api, refused, request.headers()),

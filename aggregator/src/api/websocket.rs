@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
-use axum::extract::{Query, State};
+use axum::extract::{Extension, Query, State};
 use axum::response::Response;
 use mesoscope_proto::v1::ViewOptions;
 use mesoscope_topology::{Options, ViewKind};
 use serde::Deserialize;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::access::LetInBy;
 use super::error::ApiError;
 use super::{Api, query};
 use crate::views::Subscription;
@@ -19,6 +20,8 @@ use crate::views::Subscription;
 /// Largest message of a client.
 const MESSAGE_BYTES_MAX: usize = 64 << 10;
 const PING_PERIOD: Duration = Duration::from_secs(20);
+/// Whether the client would still be let in is asked so often.
+const CHECK_PERIOD: Duration = Duration::from_secs(5);
 /// A client that has said nothing for so long, pongs included, is gone.
 const SILENCE_MAX: Duration = Duration::from_secs(70);
 /// A client that does not take a message within this is gone.
@@ -35,6 +38,7 @@ struct Subscribe {
 /// Upgrades a request whose query names the first view.
 pub(super) async fn open(
     State(api): State<Api>,
+    Extension(let_in_by): Extension<LetInBy>,
     Query(pairs): Query<Vec<(String, String)>>,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, ApiError> {
@@ -45,7 +49,13 @@ pub(super) async fn open(
         .write_buffer_size(0)
         .max_write_buffer_size(usize::MAX);
     Ok(upgrade.on_upgrade(move |socket| async move {
-        let reason = Live { api, socket }.serve(kind, options).await;
+        let reason = Live {
+            api,
+            let_in_by,
+            socket,
+        }
+        .serve(kind, options)
+        .await;
         tracing::debug!(?reason, "WebSocket closed");
     }))
 }
@@ -57,10 +67,12 @@ enum Gone {
     Silent,
     Slow,
     Drained,
+    SignedOut,
 }
 
 struct Live {
     api: Api,
+    let_in_by: LetInBy,
     socket: WebSocket,
 }
 
@@ -76,6 +88,8 @@ impl Live {
         let drain = self.api.drain.clone();
         let mut pings = tokio::time::interval(PING_PERIOD);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut checks = tokio::time::interval(CHECK_PERIOD);
+        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = Instant::now();
         loop {
             let step = tokio::select! {
@@ -98,6 +112,18 @@ impl Live {
                         Err(Gone::Silent)
                     } else {
                         self.send(Message::Ping(Bytes::new())).await
+                    }
+                }
+                _ = checks.tick() => {
+                    if self.let_in_by.still_holds(&self.api).await {
+                        Ok(())
+                    } else {
+                        let frame = CloseFrame {
+                            code: close_code::POLICY,
+                            reason: Utf8Bytes::from_static("what was signed in with has ended"),
+                        };
+                        let _ = self.send(Message::Close(Some(frame))).await;
+                        Err(Gone::SignedOut)
                     }
                 }
                 () = drain.cancelled() => {

@@ -5,8 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use argon2::password_hash::{PasswordHasher, SaltString};
+use futures::StreamExt;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use super::agent::{Agent, host};
@@ -228,6 +230,34 @@ async fn tokens_end_when_they_expire_or_are_revoked_and_outlive_the_aggregator()
         .map(|entry| entry["action"].clone())
         .collect();
     assert!(actions.contains(&"token.revoke".into()) && actions.contains(&"token.create".into()));
+}
+
+#[tokio::test]
+async fn a_socket_closes_when_its_token_is_revoked() {
+    let scratch = tempfile::tempdir().expect("scratch folder");
+    let guarded = Guarded::start(scratch.path(), &[]);
+    let (id, token) = guarded.token("viewer", "1h").await;
+    let mut request = "ws://localhost/api/v1/ws?view=hosts"
+        .into_client_request()
+        .expect("a request");
+    let bearer = format!("Bearer {token}").parse().expect("a header");
+    request.headers_mut().insert("authorization", bearer);
+    let stream = TcpStream::connect(guarded.aggregator.http).await;
+    let opened = tokio_tungstenite::client_async(request, stream.expect("it listens")).await;
+    let (mut socket, _) = opened.expect("a token opens it");
+    let path = format!("/api/v1/tokens/{id}");
+    let revoked = guarded.ask(&guarded.admin, "DELETE", &path, "").await;
+    assert_eq!(revoked.status, 204);
+    let closed = tokio::time::timeout(binary::PATIENCE, async {
+        while let Some(Ok(message)) = socket.next().await {
+            if let Message::Close(frame) = message {
+                return frame;
+            }
+        }
+        None
+    });
+    let frame = closed.await.expect("within seconds").expect("a reason");
+    assert_eq!(frame.reason, "what was signed in with has ended");
 }
 
 #[tokio::test]
