@@ -19,14 +19,19 @@ export function ContainerControls({ node, control: { available, reason }, onDone
   const [problem, setProblem] = useState('');
   const question = useId();
   const sure = useRef<HTMLButtonElement>(null);
+  const opener = useRef<HTMLButtonElement>(null);
   const actions = actionsFor(node.state, node.label);
 
   // A question about a state that has passed is none.
   useEffect(() => setAsked(null), [node.state]);
   useEffect(() => sure.current?.focus(), [asked]);
 
-  const run = async ({ verb, label }: Action) => {
+  // The keyboard goes back to where it came from.
+  const answered = () => {
     setAsked(null);
+    opener.current?.focus();
+  };
+  const run = async ({ verb, label }: Action) => {
     setBusy(label);
     setProblem('');
     try {
@@ -56,8 +61,9 @@ export function ContainerControls({ node, control: { available, reason }, onDone
             type="button"
             // Stays focusable while it is done, so that the keyboard does not lose its place.
             aria-disabled={busy !== ''}
-            onClick={() => {
+            onClick={(event) => {
               if (busy) return;
+              opener.current = event.currentTarget;
               if (action.question === null) void run(action);
               else setAsked(action);
             }}
@@ -77,15 +83,23 @@ export function ContainerControls({ node, control: { available, reason }, onDone
             if (event.key !== 'Escape') return;
             // Escape would close the details.
             event.stopPropagation();
-            setAsked(null);
+            answered();
           }}
         >
           <p id={question}>{asked.question}</p>
           <Row>
-            <Button ref={sure} type="button" $primary onClick={() => void run(asked)}>
+            <Button
+              ref={sure}
+              type="button"
+              $primary
+              onClick={() => {
+                answered();
+                void run(asked);
+              }}
+            >
               {asked.label}
             </Button>
-            <Button type="button" onClick={() => setAsked(null)}>
+            <Button type="button" onClick={answered}>
               Cancel
             </Button>
           </Row>
