@@ -3,6 +3,7 @@ import { useLogs } from '../store/logs';
 import { IconButton } from './controls';
 import { CloseIcon } from './icons';
 import { LogView } from './LogView';
+import { NARROW_PX } from './narrow';
 
 // The open logs below the map. Those behind go on being read.
 export function LogDrawer() {
@@ -55,6 +56,14 @@ const Drawer = styled.section`
   flex-direction: column;
   background: var(--surface);
   border-top: 1px solid var(--line-strong);
+  @media (max-width: ${NARROW_PX}px) {
+    position: fixed;
+    z-index: 17;
+    inset: auto 0 0 0;
+    height: 70%;
+    border-radius: 12px 12px 0 0;
+    box-shadow: 0 -8px 24px rgb(0 0 0 / 30%);
+  }
 `;
 
 const Tabs = styled.div`
