@@ -160,6 +160,8 @@ fn follow(steps: &[(Fact, u8)], unconnected: bool, ended: bool) -> TestCaseResul
     let options = v1::ViewOptions {
         unconnected: Some(unconnected),
         ended: Some(ended),
+        system: Some(unconnected),
+        uncontained: Some(ended),
         ..Default::default()
     };
     let mut watched: Vec<_> = ViewKind::ALL
