@@ -8,7 +8,7 @@ use futures::stream;
 use mesoscope_access::{Identity, Role};
 use mesoscope_proto::v1::control_request::Message;
 use mesoscope_proto::v1::{
-    ContainerAction, ContainerControl, ContainerInspect, ContainerLogs, ContainerVerb,
+    AgentInfo, ContainerAction, ContainerControl, ContainerInspect, ContainerLogs, ContainerVerb,
     ControlResult,
 };
 use mesoscope_service::units::Duration;
@@ -181,6 +181,7 @@ impl Api {
         let now_ms = self.core.now_ms();
         if let Some(place) = topology.place(ViewKind::Containers, typed, now_ms)
             && let Some(container) = place.container
+            && place.agent.connected
         {
             return Ok(Target {
                 id: container.id.to_string(),
@@ -213,8 +214,9 @@ impl Api {
     }
 
     /// Whether a container can be controlled through its agent.
-    pub(super) fn control_of(&self, agent_id: &str, generation: u64) -> ContainerControl {
-        let available = self.control.is_there(agent_id, generation);
+    pub(super) fn control_of(&self, agent: &AgentInfo) -> ContainerControl {
+        let there = self.control.is_there(&agent.agent_id, agent.generation);
+        let available = agent.connected && there;
         let reason = if available { "" } else { NOT_THERE };
         ContainerControl {
             available,

@@ -76,7 +76,7 @@ impl Api {
             let agent = &place.agent;
             let setting = self.settings.of(&agent.agent_id);
             details.tier2 = Some(tier2::standing(&place, setting.as_ref()));
-            let control = || self.control_of(&agent.agent_id, agent.generation);
+            let control = || self.control_of(agent);
             details.control = place.container.is_some().then(control);
         }
         Some(details)

@@ -209,6 +209,12 @@ async fn what_can_not_be_asked_is_said() {
     .await;
     assert!(answer.body.contains("--control off"), "{answer:?}");
     drop(agent);
+    let node = format!("container%3B{id}");
+    eventually("nobody is there to be asked", async || {
+        let answer = post(&aggregator, &node, "stop").await;
+        (answer.status == 404).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
