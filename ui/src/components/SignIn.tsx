@@ -26,7 +26,8 @@ export function SignInForm({ busy, problem }: { busy: boolean; problem: string }
     if (!busy && secret !== '') void beginSession(credentials(name, secret), again);
   };
   return (
-    <Sheet ref={dialog} aria-labelledby="sign-in-title" onCancel={(event) => event.preventDefault()}>
+    // Escape closes it nevertheless, the second time: it opens again.
+    <Sheet ref={dialog} aria-labelledby="sign-in-title" onClose={() => dialog.current?.showModal()}>
       <form onSubmit={submit}>
         <h1 id="sign-in-title">Sign in</h1>
         <label>

@@ -34,11 +34,11 @@ describe('the session', () => {
 
   it('says why it did not begin', async () => {
     useSession.setState({ asked: true });
-    answers(401, { error: 'what was shown opens nothing here' });
+    answers(401, { error: 'what was shown opens nothing here', hint: 'send a header' });
     const again = vi.fn();
     await beginSession(credentials('', ' mesoscope_1 '), again);
     expect(again).not.toHaveBeenCalled();
-    expect(useSession.getState()).toEqual({ asked: true, busy: false, problem: 'What was shown opens nothing here' });
+    expect(useSession.getState()).toEqual({ asked: true, busy: false, problem: 'What was shown opens nothing here.' });
   });
 
   it('takes a token where no name is given', () => {

@@ -1,7 +1,7 @@
 // Whether the aggregator asks for a sign-in, and the sign-in itself.
 
 import { create } from 'zustand';
-import { signIn, whenSignInIsAsked, type Credentials } from '../api/rest';
+import { ApiError, signIn, whenSignInIsAsked, type Credentials } from '../api/rest';
 
 export interface SessionState {
   asked: boolean;
@@ -20,6 +20,12 @@ export function credentials(name: string, secret: string): Credentials {
   return trimmed === '' ? { token: secret.trim() } : { name: trimmed, password: secret };
 }
 
+// The reason alone: its hint is for programs.
+function words(error: unknown): string {
+  const reason = error instanceof ApiError ? error.reason : String(error);
+  return `${reason.charAt(0).toUpperCase()}${reason.slice(1)}.`;
+}
+
 // Begins a session; what the page follows is then asked for anew by `again`.
 export async function beginSession(shown: Credentials, again: () => void): Promise<void> {
   useSession.setState({ busy: true, problem: '' });
@@ -28,6 +34,6 @@ export async function beginSession(shown: Credentials, again: () => void): Promi
     useSession.setState({ asked: false, busy: false });
     again();
   } catch (error) {
-    useSession.setState({ busy: false, problem: (error as Error).message });
+    useSession.setState({ busy: false, problem: words(error) });
   }
 }
