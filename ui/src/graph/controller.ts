@@ -43,6 +43,8 @@ export class GraphController {
   private readonly placements = new Map<string, LocalPlacement>();
   private readonly cleanup: (() => void)[] = [];
   private scene: Scene | null = null;
+  // Of the difference that the scene was built from.
+  private sequence = 0;
   private glide: Glide | null = null;
   private hit: HitTest | null = null;
   private order: Uint32Array | null = null;
@@ -230,6 +232,7 @@ export class GraphController {
     const start = performance.now();
     this.sceneBuiltMs = start;
     const { topology } = useLive.getState();
+    this.sequence = topology.sequence;
     const before = this.scene;
     const focusedId = before?.ids[this.emphasis.focused];
     const hoveredId = before?.ids[this.emphasis.hovered];
@@ -365,6 +368,15 @@ export class GraphController {
     if (this.frame === 0) this.frame = requestAnimationFrame((now) => this.drawNow(now));
   }
 
+  // Which difference the map holds, for whoever measures from outside.
+  private tellDrawn(): void {
+    const { dataset } = this.elements.host;
+    const sequence = String(this.sequence);
+    if (dataset.drawnSequence === sequence) return;
+    dataset.drawnNodes = String(this.scene!.ids.length);
+    dataset.drawnSequence = sequence;
+  }
+
   private drawNow(nowMs: number): void {
     cancelAnimationFrame(this.frame);
     this.frame = 0;
@@ -380,7 +392,10 @@ export class GraphController {
       emphasis: this.emphasis,
       palette: this.palette,
     };
-    if (this.dirty.base) renderTimes.add(this.renderer.draw(frame, this.moving));
+    if (this.dirty.base) {
+      renderTimes.add(this.renderer.draw(frame, this.moving));
+      this.tellDrawn();
+    }
     if (this.dirty.minimap) this.minimap.draw(frame.viewport, this.palette, devicePixelRatio);
     let animated = this.emphasis.selected >= 0;
     if (this.dirty.overlay || nowMs - this.overlayDrawnMs >= OVERLAY_EVERY_MS) {
