@@ -22,6 +22,7 @@ impl Docker {
         if !answers {
             return Ok(None);
         }
+        remove_leftovers()?;
         import_image(actor).context("making the image of the benches")?;
         Ok(Some(Self))
     }
@@ -89,6 +90,28 @@ fn docker(arguments: &[&str]) -> Result<String> {
         );
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Removes what a bench that was killed has left: its containers that no longer run, and the image,
+/// which would stay without a name beside the new one.
+fn remove_leftovers() -> Result<()> {
+    let mut list = vec![
+        "ps",
+        "--all",
+        "--quiet",
+        "--filter",
+        "label=mesoscope-bench",
+    ];
+    list.extend(["--filter", "status=exited", "--filter", "status=created"]);
+    let ended = docker(&list)?;
+    if !ended.is_empty() {
+        let mut remove = vec!["rm", "--force"];
+        remove.extend(ended.lines());
+        docker(&remove)?;
+    }
+    // Refused where there is none, or where a bench that still runs uses it.
+    let _ = docker(&["image", "rm", IMAGE]);
+    Ok(())
 }
 
 /// Busybox, the actor and the libraries that it is linked with.
