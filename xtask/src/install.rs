@@ -69,6 +69,11 @@ pub const TEST: &[Need] = &[
 pub const BENCH: &[Need] = &[
     need(&["busybox"], "busybox-static", "the benches' containers"),
     need(
+        &["bpftool"],
+        "bpftool",
+        "lists the kernel programs that a killed agent has left",
+    ),
+    need(
         &["execsnoop"],
         "libbpf-tools",
         "the tools that the benches compare with",
