@@ -39,7 +39,24 @@ impl Target {
     }
 }
 
-/// `POST /api/containers/{id}/{verb}`.
+/// Acts on a container.
+///
+/// Needs the role operator.
+#[utoipa::path(post, path = "/api/containers/{id}/{verb}", tag = "containers",
+    operation_id = "act_on_container",
+    params(
+        ("id" = String, Path, description = "Its id, the first 12 digits of it, or its node's id"),
+        ("verb" = String, Path, description = "start, stop, restart, pause, unpause or kill"),
+    ),
+    responses(
+        (status = 204, description = "It is done"),
+        (status = 404, description = "No connected agent reports it, or the engine does not have it"),
+        (status = 409, description = "Its state does not allow it, or the digits fit more than one"),
+        (status = 502, description = "The agent went away, or it failed in the engine"),
+        (status = 503, description = "A bound is reached, or the agent does not control containers"),
+        (status = 504, description = "No answer in time; it may still be done"),
+        (status = 507, description = "It can't be recorded, and was not done"),
+    ))]
 pub(super) async fn act(
     State(api): State<Api>,
     Path((id, verb)): Path<(String, String)>,
@@ -61,7 +78,25 @@ pub(super) async fn act(
     api.act(&identity, &id, verb, false).await
 }
 
-/// `DELETE /api/containers/{id}`; `?force=true` also while it runs.
+/// Removes a container.
+///
+/// Needs the role operator.
+#[utoipa::path(delete, path = "/api/containers/{id}", tag = "containers",
+    operation_id = "remove_container",
+    params(
+        ("id" = String, Path, description = "Its id, the first 12 digits of it, or its node's id"),
+        ("force" = Option<bool>, Query, description = "Also while it runs (false)"),
+    ),
+    responses(
+        (status = 204, description = "It is removed"),
+        (status = 400, description = "An unknown parameter"),
+        (status = 404, description = "No connected agent reports it, or the engine does not have it"),
+        (status = 409, description = "Its state does not allow it, or the digits fit more than one"),
+        (status = 502, description = "The agent went away, or it failed in the engine"),
+        (status = 503, description = "A bound is reached, or the agent does not control containers"),
+        (status = 504, description = "No answer in time; it may still be done"),
+        (status = 507, description = "It can't be recorded, and was not done"),
+    ))]
 pub(super) async fn remove(
     State(api): State<Api>,
     Path(id): Path<String>,
@@ -78,7 +113,21 @@ pub(super) async fn remove(
     api.act(&identity, &id, ContainerVerb::Remove, force).await
 }
 
-/// `GET /api/containers/{id}/inspect`: environment variables are in it.
+/// What the container runtime knows of a container, with environment variables.
+///
+/// Needs the role operator.
+#[utoipa::path(get, path = "/api/containers/{id}/inspect", tag = "containers",
+    operation_id = "inspect_container",
+    params(("id" = String, Path, description = "Its id, the first 12 digits of it, or its node's id")),
+    responses(
+        (status = 200, description = "The runtime's own JSON", body = serde_json::Value),
+        (status = 404, description = "No connected agent reports it, or the engine does not have it"),
+        (status = 409, description = "Its state does not allow it, or the digits fit more than one"),
+        (status = 502, description = "The agent went away, or it failed in the engine"),
+        (status = 503, description = "A bound is reached, or the agent does not control containers"),
+        (status = 504, description = "No answer in time; it may still be done"),
+        (status = 507, description = "It can't be recorded, and was not done"),
+    ))]
 pub(super) async fn inspect(
     State(api): State<Api>,
     Path(id): Path<String>,
@@ -102,7 +151,28 @@ pub(super) async fn inspect(
     Ok(([(header::CONTENT_TYPE, json)], inspection).into_response())
 }
 
-/// `GET /api/containers/{id}/logs`: text, in chunks as it comes.
+/// The log of a container: both outputs as text, in chunks as they come.
+///
+/// Needs the role operator.
+#[utoipa::path(get, path = "/api/containers/{id}/logs", tag = "containers",
+    operation_id = "container_logs",
+    params(
+        ("id" = String, Path, description = "Its id, the first 12 digits of it, or its node's id"),
+        ("tail" = Option<String>, Query, description = "Last lines to begin with (1000), or all"),
+        ("since" = Option<String>, Query, description = "Seconds since 1970, or a duration (10m)"),
+        ("follow" = Option<bool>, Query, description = "Goes on with what is written (false)"),
+        ("timestamps" = Option<bool>, Query, description = "Each line begins with its time (false)"),
+    ),
+    responses(
+        (status = 200, description = "The log", body = String, content_type = "text/plain"),
+        (status = 400, description = "A parameter that makes no sense"),
+        (status = 404, description = "No connected agent reports it, or the engine does not have it"),
+        (status = 409, description = "Its state does not allow it, or the digits fit more than one"),
+        (status = 502, description = "The agent went away, or it failed in the engine"),
+        (status = 503, description = "A bound is reached, or the agent does not control containers"),
+        (status = 504, description = "No answer in time; it may still be done"),
+        (status = 507, description = "It can't be recorded, and was not done"),
+    ))]
 pub(super) async fn logs(
     State(api): State<Api>,
     Path(id): Path<String>,

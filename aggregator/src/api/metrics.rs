@@ -12,7 +12,12 @@ use super::Api;
 use super::error::ApiError;
 use crate::{control, events, store, views};
 
-/// The handler.
+/// Metrics for Prometheus.
+#[utoipa::path(get, path = "/metrics", tag = "aggregator", operation_id = "metrics",
+    responses(
+        (status = 200, description = "Prometheus' text format", body = String, content_type = "text/plain"),
+        (status = 500, description = "They can't be encoded"),
+    ))]
 pub(super) async fn scrape(State(api): State<Api>) -> Response {
     let encoder = TextEncoder::new();
     let mut text = Vec::new();

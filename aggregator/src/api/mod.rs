@@ -2,6 +2,8 @@
 //!
 //! | file | what it does |
 //! |---|---|
+//! | `routes.rs` | every route, and with it its place in the document |
+//! | `openapi.rs`, `parameters.rs` | the document of REST, and its page |
 //! | `rest.rs` | topology, node details, agents, health |
 //! | `search.rs` | search, and suggestions for a half-typed one |
 //! | `series.rs` | values over time |
@@ -25,9 +27,12 @@ mod control;
 mod error;
 mod metrics;
 mod observe;
+mod openapi;
 mod page;
+mod parameters;
 mod query;
 mod rest;
+mod routes;
 mod search;
 mod security;
 mod series;
@@ -39,7 +44,6 @@ mod websocket;
 use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{delete, get, post};
 use axum::{Router, middleware};
 use mesoscope_access::Audit;
 use mesoscope_service::listen::{Fill, Posture};
@@ -58,6 +62,7 @@ use crate::views::Views;
 
 pub use access::SignIn;
 pub use observe::ObserveService;
+pub use openapi::document;
 pub use search::Searches;
 
 /// Largest body of a request.
@@ -104,42 +109,15 @@ pub struct Api {
 
 /// The HTTP side.
 pub fn router(api: Api) -> Router {
-    let guarded = Router::new()
-        .route("/api/topology", get(rest::topology))
-        .route("/api/topology/{view}/{id}", get(rest::node))
-        .route("/api/v1/agents/list", get(rest::agents))
-        .route("/api/v1/agents/{agent_id}/tier2", post(tier2::switch))
-        .route("/api/v1/search", get(search::search))
-        .route("/api/v1/search/complete", get(search::complete))
-        .route(
-            "/api/v1/query/agents/{agent_id}/timeseries",
-            get(series::of_agent),
-        )
-        .route("/api/v1/query/nodes/{id}/timeseries", get(series::of_node))
-        .route("/api/v1/status", get(rest::status))
-        .route("/api/v1/ui/render_time", post(rest::render_time))
-        .route("/api/v1/session", get(session::whoami).delete(session::end))
-        .route("/api/v1/tokens", get(tokens::list).post(tokens::create))
-        .route("/api/v1/tokens/{id}", delete(tokens::revoke))
-        .route("/api/v1/audit", get(audit::list))
-        .route("/api/v1/audit/export", get(audit::export))
-        .route("/api/v1/ws", get(websocket::open))
-        .route("/api/containers/{id}", delete(control::remove))
-        .route("/api/containers/{id}/inspect", get(control::inspect))
-        .route("/api/containers/{id}/logs", get(control::logs))
-        .route("/api/containers/{id}/{verb}", post(control::act))
-        .route("/metrics", get(metrics::scrape))
+    let (guarded, _) = routes::guarded().split_for_parts();
+    let guarded = guarded
         .method_not_allowed_fallback(rest::wrong_method)
         .layer(middleware::from_fn_with_state(
             api.clone(),
             access::identify,
         ));
-    // Probes have no credentials; who signs in has none yet, and does it at the page.
-    let open = Router::new()
-        .route("/health", get(rest::health))
-        .route("/api/v1/ping", get(rest::ping))
-        .route("/api/v1/session", post(session::begin))
-        .fallback(page::serve);
+    let (open, _) = routes::open().split_for_parts();
+    let open = open.merge(openapi::page()).fallback(page::serve);
     let uncompressed = NotForContentType::new("application/octet-stream");
     open.merge(guarded)
         .layer(middleware::from_fn_with_state(api.clone(), security::guard))
