@@ -13,28 +13,33 @@ use mesoscope_proto::v1::{
 };
 use mesoscope_service::units::Duration;
 use mesoscope_topology::ViewKind;
+use tokio::time::{Interval, MissedTickBehavior};
 
 use super::Api;
+use super::access::LetInBy;
 use super::error::ApiError;
-use crate::control::ControlError;
+use super::websocket::CHECK_PERIOD;
+use crate::control::{ControlError, LogReader};
 
 /// Lines that a log begins with where nothing else is asked for.
 const TAIL_DEFAULT: u32 = 1_000;
 const LOGS_HINT: &str =
     "follow=true|false, tail=LINES|all, since=UNIX_SECONDS|DURATION (10m), timestamps=true|false";
 
+const SIGNED_OUT: &[u8] = b"\n[mesoscope: the log ends here: what was signed in with has ended]\n";
+
 type Pairs = Query<Vec<(String, String)>>;
 
 /// A container, and the start of the agent that reports it.
 #[derive(Debug, PartialEq, Eq)]
-struct Target {
-    id: String,
-    agent_id: String,
-    generation: u64,
+pub(super) struct Target {
+    pub(super) id: String,
+    pub(super) agent_id: String,
+    pub(super) generation: u64,
 }
 
 impl Target {
-    fn node(&self) -> String {
+    pub(super) fn node(&self) -> String {
         format!("container;{}", self.id)
     }
 }
@@ -178,6 +183,7 @@ pub(super) async fn logs(
     Path(id): Path<String>,
     Query(pairs): Pairs,
     Extension(identity): Extension<Identity>,
+    Extension(let_in_by): Extension<LetInBy>,
 ) -> Result<Response, ApiError> {
     identity.require(Role::Operator)?;
     let asked = asked_logs(&pairs, api.core.now_ms())?;
@@ -196,10 +202,18 @@ pub(super) async fn logs(
             Ok(reading.await?)
         })
         .await?;
-    let drain = api.drain.clone();
-    let text = stream::unfold((reader, drain), async |(mut reader, drain)| {
-        let text = drain.run_until_cancelled(reader.next()).await??;
-        Some((Ok::<Bytes, std::convert::Infallible>(text), (reader, drain)))
+    let mut checks = tokio::time::interval(CHECK_PERIOD);
+    checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let reading = Reading {
+        api,
+        let_in_by,
+        reader,
+        checks,
+        ended: false,
+    };
+    let text = stream::unfold(reading, async |mut reading| {
+        let text = reading.next().await?;
+        Some((Ok::<Bytes, std::convert::Infallible>(text), reading))
     });
     let headers = [
         (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
@@ -208,6 +222,36 @@ pub(super) async fn logs(
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
     Ok((headers, Body::from_stream(text)).into_response())
+}
+
+/// A log on its way to its reader, who may have to sign in again meanwhile.
+struct Reading {
+    api: Api,
+    let_in_by: LetInBy,
+    reader: LogReader,
+    checks: Interval,
+    ended: bool,
+}
+
+impl Reading {
+    async fn next(&mut self) -> Option<Bytes> {
+        if self.ended {
+            return None;
+        }
+        let drain = self.api.drain.clone();
+        loop {
+            tokio::select! {
+                () = drain.cancelled() => return None,
+                text = self.reader.next() => return text,
+                _ = self.checks.tick() => {
+                    if !self.let_in_by.still_has(Role::Operator, &self.api).await {
+                        self.ended = true;
+                        return Some(Bytes::from_static(SIGNED_OUT));
+                    }
+                }
+            }
+        }
+    }
 }
 
 impl Api {
@@ -246,7 +290,7 @@ impl Api {
     }
 
     /// The container that is meant: a node of the map, an id, or its first 12 digits.
-    fn target(&self, typed: &str) -> Result<Target, ApiError> {
+    pub(super) fn target(&self, typed: &str) -> Result<Target, ApiError> {
         let topology = self.core.read();
         let now_ms = self.core.now_ms();
         if let Some(place) = topology.place(ViewKind::Containers, typed, now_ms)
@@ -332,7 +376,7 @@ impl From<ControlError> for ApiError {
     }
 }
 
-fn flag(text: &str) -> Option<bool> {
+pub(super) fn flag(text: &str) -> Option<bool> {
     match text {
         "true" | "1" => Some(true),
         "false" | "0" => Some(false),
@@ -340,7 +384,7 @@ fn flag(text: &str) -> Option<bool> {
     }
 }
 
-fn unknown(key: &str, value: &str, hint: &str) -> ApiError {
+pub(super) fn unknown(key: &str, value: &str, hint: &str) -> ApiError {
     ApiError::bad_request(format!("unknown parameter {key}={value}"), hint)
 }
 

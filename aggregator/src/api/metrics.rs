@@ -152,6 +152,11 @@ fn bounds(api: &Api) -> prometheus::Result<Vec<MetricFamily>> {
     let (searches, most) = api.searches.fill();
     set("searches", searches, most);
     set("control_logs", api.control.logs(), control::LOGS_MAX);
+    set(
+        "control_terminals",
+        api.control.terminals(),
+        control::TERMINALS_MAX,
+    );
     let (waiting, most) = api.control.waiting();
     set("control_requests", waiting, most);
     for (bound, held, most) in api.sign_in.gate.fill() {

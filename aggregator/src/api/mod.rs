@@ -9,6 +9,8 @@
 //! | `series.rs` | values over time |
 //! | `tier2.rs` | switching tier 2; agents and nodes with what is set for them |
 //! | `control.rs` | what people do to containers, and their logs |
+//! | `exec.rs` | commands in containers |
+//! | `terminal.rs` | terminals in containers, live |
 //! | `websocket.rs` | a view, live |
 //! | `observe.rs` | the same for gRPC, and the event stream |
 //! | `metrics.rs` | `/metrics` |
@@ -25,6 +27,7 @@ mod access;
 mod audit;
 mod control;
 mod error;
+mod exec;
 mod metrics;
 mod observe;
 mod openapi;
@@ -37,6 +40,7 @@ mod search;
 mod security;
 mod series;
 mod session;
+mod terminal;
 mod tier2;
 mod tokens;
 mod websocket;

@@ -5,7 +5,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    Api, audit, control, metrics, openapi, rest, search, series, session, tier2,
+    Api, audit, control, exec, metrics, openapi, rest, search, series, session, terminal, tier2,
     tokens, websocket,
 };
 
@@ -31,6 +31,8 @@ pub(super) fn guarded() -> OpenApiRouter<Api> {
         .routes(routes!(control::remove))
         .routes(routes!(control::inspect))
         .routes(routes!(control::logs))
+        .routes(routes!(terminal::exec, exec::run))
+        .routes(routes!(terminal::attach))
         .routes(routes!(control::act))
         .routes(routes!(metrics::scrape))
 }

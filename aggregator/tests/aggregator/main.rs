@@ -24,4 +24,5 @@ mod rest;
 mod search;
 mod series;
 mod settings;
+mod terminal;
 mod tls;
