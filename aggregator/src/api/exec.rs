@@ -138,12 +138,12 @@ pub(super) async fn run(
         match asked.await {
             Ok(terminal) => {
                 let (ran, outcome) = collect(terminal).await;
-                record.end(&api, ran.exit_code, outcome).await;
+                record.end(&api, ran.exit_code, None, outcome).await;
                 Ok(Json(ran))
             }
             Err(error) => {
                 record
-                    .end(&api, None, Outcome::Failed(error.to_string()))
+                    .end(&api, None, None, Outcome::Failed(error.to_string()))
                     .await;
                 Err(error.into())
             }
@@ -235,12 +235,19 @@ impl Record {
         })
     }
 
-    /// Records how it went.
-    pub(super) async fn end(self, api: &Api, exit_code: Option<i32>, outcome: Outcome) {
+    /// Records how it went, and why it was closed before its end where it was.
+    pub(super) async fn end(
+        self,
+        api: &Api,
+        exit_code: Option<i32>,
+        closed: Option<&str>,
+        outcome: Outcome,
+    ) {
         let mut parameters = self.parameters;
         let milliseconds = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         parameters["duration_ms"] = milliseconds.into();
         parameters["exit_code"] = exit_code.into();
+        parameters["closed"] = closed.into();
         let entry = self.entry.with_parameters(parameters);
         api.note(entry.with_outcome(outcome)).await;
     }

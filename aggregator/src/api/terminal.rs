@@ -197,7 +197,7 @@ impl Api {
 enum Gone {
     /// The process, or the way to it.
     Ended(ControlOutcome),
-    /// Whoever sat before it, by closing it or without a word.
+    /// Whoever sat before it, and how.
     Left(&'static str),
     /// This aggregator, with the code and the reason that it gives.
     Closed(u16, &'static str),
@@ -222,7 +222,7 @@ impl Sitting {
             Ok(terminal) => terminal,
             Err(error) => {
                 let outcome = Outcome::Failed(error.to_string());
-                record.end(&self.api, None, outcome).await;
+                record.end(&self.api, None, None, outcome).await;
                 return self.refuse(&error.into()).await;
             }
         };
@@ -230,14 +230,14 @@ impl Sitting {
         // What was run there ends with it.
         drop(terminal);
         tracing::debug!(?gone, "a terminal closed");
-        let (exit_code, outcome) = match &gone {
+        let (exit_code, closed, outcome) = match &gone {
             Gone::Ended(outcome) => match failure(outcome) {
-                None => (outcome.exit_code, Outcome::Done),
-                Some(reason) => (None, Outcome::Failed(reason)),
+                None => (outcome.exit_code, None, Outcome::Done),
+                Some(reason) => (None, None, Outcome::Failed(reason)),
             },
-            Gone::Left(_) | Gone::Closed(..) => (None, Outcome::Done),
+            Gone::Left(why) | Gone::Closed(_, why) => (None, Some(*why), Outcome::Done),
         };
-        record.end(&self.api, exit_code, outcome).await;
+        record.end(&self.api, exit_code, closed, outcome).await;
         self.say_goodbye(gone).await;
     }
 
@@ -290,13 +290,13 @@ impl Sitting {
                             Err(error) => self.send(Message::Text(error.json().into())).await,
                         },
                         Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
-                        Some(Ok(Message::Close(_)) | Err(_)) | None => Err(Gone::Left("closed")),
+                        Some(Ok(Message::Close(_)) | Err(_)) | None => Err(Gone::Left("by whoever sat before it")),
                     }
                 }
                 _ = pings.tick() => {
                     let listens = typed.len() < MESSAGE_BYTES_MAX;
                     if listens && heard.elapsed() > SILENCE_MAX {
-                        Err(Gone::Left("silent"))
+                        Err(Gone::Left("nobody answers"))
                     } else if active.elapsed() > IDLE_MAX {
                         Err(Gone::Closed(close_code::POLICY, "nothing was typed or written for 30 minutes"))
                     } else {
@@ -351,8 +351,8 @@ impl Sitting {
     async fn send(&mut self, message: Message) -> Result<(), Gone> {
         match tokio::time::timeout(SEND_DEADLINE, self.socket.send(message)).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(Gone::Left("closed")),
-            Err(_) => Err(Gone::Left("slow")),
+            Ok(Err(_)) => Err(Gone::Left("by whoever sat before it")),
+            Err(_) => Err(Gone::Left("nobody takes what is written")),
         }
     }
 }

@@ -235,8 +235,9 @@ async fn both_ways_are_no_faster_than_the_other_side_takes_it() {
     assert!(matches!(left, Asked::Cancel(_)) && of == number, "{left:?}");
     eventually("its end is recorded", async || {
         let entries = audit(&aggregator).await;
-        let ended = entries.last()?["outcome"] == "done" && entries.len() == 2;
-        ended.then_some(())
+        let last = entries.last()?;
+        let closed = last["parameters"]["closed"] == "by whoever sat before it";
+        (entries.len() == 2 && last["outcome"] == "done" && closed).then_some(())
     })
     .await;
 }
