@@ -28,6 +28,7 @@ use crate::series::Recorder;
 use crate::sign_in;
 use crate::store::{Presence, Settings};
 use crate::views::Views;
+use crate::webhooks::{Hook, Webhooks};
 
 /// Connections of the HTTP port.
 const HTTP_CONNECTIONS_MAX: usize = 1_024;
@@ -49,6 +50,7 @@ const KEEPALIVE: Duration = Duration::from_secs(10);
 pub struct Server {
     config: Config,
     security: Security,
+    webhooks: Vec<Hook>,
     settings: Arc<Settings>,
     sign_in: Arc<SignIn>,
     http: Listener,
@@ -63,6 +65,7 @@ pub struct Server {
 pub async fn bind(
     config: &Config,
     security: Security,
+    webhooks: Vec<Hook>,
     drain: CancellationToken,
 ) -> anyhow::Result<Server> {
     let settings = Arc::new(Settings::open(config.data_dir.as_deref())?);
@@ -85,6 +88,7 @@ pub async fn bind(
     Ok(Server {
         config: config.clone(),
         security,
+        webhooks,
         settings,
         sign_in,
         http,
@@ -102,6 +106,7 @@ impl Server {
         let Self {
             config,
             security,
+            webhooks,
             settings,
             sign_in,
             http,
@@ -132,6 +137,7 @@ impl Server {
             Some(folder) => Audit::open(folder, *config.audit_retention),
             None => Audit::in_memory(),
         });
+        let webhooks = Webhooks::new(webhooks, config.webhook_patience(), core.clone());
         let banner = banner(&config, security.posture);
         let views = Views::new(core.clone(), metrics.clone(), banner, drain.clone());
         let api = Api {
@@ -141,6 +147,7 @@ impl Server {
             series: series.clone(),
             settings: settings.clone(),
             control: Arc::default(),
+            webhooks: webhooks.clone(),
             metrics: metrics.clone(),
             posture: security.posture,
             tls: security.http_tls.is_some(),
@@ -158,6 +165,8 @@ impl Server {
         };
         follow_files(&security, &drain);
         let mut tasks = JoinSet::new();
+        // Before the ports: it is to see the first agent.
+        tasks.spawn(webhooks.run(drain.clone()));
         tasks.spawn(sign_in::follow(sign_in, RELOAD_PERIOD, drain.clone()));
         tasks.spawn(serve_http(http, api.clone(), drain.clone()));
         let uplink = UplinkService::new(registry.clone(), metrics.clone(), drain.clone());

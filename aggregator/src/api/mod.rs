@@ -8,6 +8,7 @@
 //! | `search.rs` | search, and suggestions for a half-typed one |
 //! | `series.rs` | values over time |
 //! | `tier2.rs` | switching tier 2; agents and nodes with what is set for them |
+//! | `graph.rs` | a view for Grafana |
 //! | `control.rs` | what people do to containers, and their logs |
 //! | `exec.rs` | commands in containers |
 //! | `terminal.rs` | terminals in containers, live |
@@ -28,6 +29,7 @@ mod audit;
 mod control;
 mod error;
 mod exec;
+mod graph;
 mod metrics;
 mod observe;
 mod openapi;
@@ -63,6 +65,7 @@ use crate::metrics::Metrics;
 use crate::series::Recorder;
 use crate::store::Settings;
 use crate::views::Views;
+use crate::webhooks::Webhooks;
 
 pub use access::SignIn;
 pub use observe::ObserveService;
@@ -87,6 +90,8 @@ pub struct Api {
     pub settings: Arc<Settings>,
     /// The agents' streams for control.
     pub control: Arc<Control>,
+    /// Who is told of what happens.
+    pub webhooks: Arc<Webhooks>,
     /// The figures.
     pub metrics: Arc<Metrics>,
     /// The listening address under the listen rule.

@@ -5,7 +5,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    Api, audit, control, exec, metrics, openapi, rest, search, series, session, terminal, tier2,
+    Api, audit, control, exec, graph, metrics, openapi, rest, search, series, session, terminal, tier2,
     tokens, websocket,
 };
 
@@ -34,6 +34,9 @@ pub(super) fn guarded() -> OpenApiRouter<Api> {
         .routes(routes!(terminal::exec, exec::run))
         .routes(routes!(terminal::attach))
         .routes(routes!(control::act))
+        .routes(routes!(graph::health))
+        .routes(routes!(graph::fields))
+        .routes(routes!(graph::data))
         .routes(routes!(metrics::scrape))
 }
 
