@@ -79,9 +79,9 @@ impl Seat {
 }
 
 async fn opened(control: &mut Control) -> (u64, TerminalOpen) {
-    let (number, asked) = control.asked().await.expect("asked");
-    let Asked::Terminal(open) = asked else {
-        panic!("{asked:?}");
+    let (number, message) = asked(control).await;
+    let Asked::Terminal(open) = message else {
+        panic!("{message:?}");
     };
     let there = TerminalCredit { bytes: TYPING };
     control.say(number, Said::Typing(there)).await;
@@ -125,7 +125,7 @@ async fn audit(aggregator: &Aggregator) -> Vec<Value> {
     entries.filter(of_containers).cloned().collect()
 }
 
-async fn run(aggregator: &Aggregator, body: &Value) -> Answer {
+async fn run(aggregator: &Aggregator, body: Value) -> Answer {
     let path = format!("/api/containers/{}/exec", id('1'));
     aggregator.post(&path, &[JSON], &body.to_string()).await
 }
@@ -296,7 +296,7 @@ async fn a_command_is_run_to_its_end_within_bounds() {
         writes(&control, number, b"12\n\xff").await;
         exits(&control, number, 3).await;
     };
-    let (answer, ()) = tokio::join!(run(&aggregator, &json!({ "command": "ls | wc -l" })), ends);
+    let (answer, ()) = tokio::join!(run(&aggregator, json!({ "command": "ls | wc -l" })), ends);
     assert_eq!(answer.status, 200, "{answer:?}");
     let ran = json!({ "exit_code": 3, "output": "12\n\u{fffd}", "incomplete": "" });
     assert_eq!(answer.json(), ran);
@@ -318,7 +318,7 @@ async fn a_command_is_run_to_its_end_within_bounds() {
             }
         }
     };
-    let (answer, ()) = tokio::join!(run(&aggregator, &json!({ "command": ["yes"] })), floods);
+    let (answer, ()) = tokio::join!(run(&aggregator, json!({ "command": ["yes"] })), floods);
     let ran = answer.json();
     assert_eq!(ran["output"].as_str().expect("text").len(), 1 << 20);
     assert_eq!(ran["exit_code"], Value::Null);
@@ -328,9 +328,9 @@ async fn a_command_is_run_to_its_end_within_bounds() {
         json!({ "command": "" }),
         json!({ "command": "x".repeat(3_000) }),
     ] {
-        assert_eq!(run(&aggregator, &nonsense).await.status, 400);
+        assert_eq!(run(&aggregator, nonsense).await.status, 400);
     }
-    assert_eq!(run(&aggregator, &json!({})).await.status, 422);
+    assert_eq!(run(&aggregator, json!({})).await.status, 422);
     let outcomes: Vec<Value> = audit(&aggregator)
         .await
         .iter()
