@@ -9,6 +9,11 @@ const AS_TEXT: &str = "#[serde(with = \"crate::address::text\")] \
 const AS_TEXT_LIST: &str = "#[serde(with = \"crate::address::text_list\")] \
     #[cfg_attr(feature = \"openapi\", schema(value_type = Vec<String>))]";
 
+/// Understands words, too, for an enumeration in JSON.
+fn words(of: &str) -> String {
+    format!("#[serde(deserialize_with = \"crate::words::{of}\")]")
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto");
     let files = [
@@ -38,6 +43,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .field_attribute("mesoscope.v1.AddressName.address", AS_TEXT)
         .field_attribute("mesoscope.v1.Container.addresses", AS_TEXT_LIST)
         .field_attribute("mesoscope.v1.NetworkInterface.addresses", AS_TEXT_LIST)
+        .field_attribute("mesoscope.v1.Process.cause", words("process_cause"))
+        .field_attribute("mesoscope.v1.Connection.protocol", words("protocol"))
+        .field_attribute("mesoscope.v1.Connection.direction", words("direction"))
+        .field_attribute("mesoscope.v1.Connection.state", words("connection_state"))
+        .field_attribute("mesoscope.v1.Listener.protocol", words("protocol"))
+        .field_attribute("mesoscope.v1.Container.state", words("container_state"))
+        .field_attribute("mesoscope.v1.Gap.kind", words("gap_kind"))
         .compile_fds(descriptors)?;
     Ok(())
 }

@@ -40,6 +40,8 @@ const OBSERVE_BYTES_MAX: usize = 64 << 10;
 const AUDIT_READERS_MAX: usize = 2;
 /// Certificates and tokens are read again so often.
 const RELOAD_PERIOD: Duration = Duration::from_secs(10);
+/// Reporters that went silent are looked for so often.
+const REPORTERS_PERIOD: Duration = Duration::from_secs(5);
 /// How long connections may take to end once the drain has begun.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
 /// A peer that does not answer a ping for so long is gone.
@@ -151,6 +153,8 @@ impl Server {
             metrics: metrics.clone(),
             posture: security.posture,
             tls: security.http_tls.is_some(),
+            reporters: security.agents.clone(),
+            reports: Api::report_turns(),
             sign_in: sign_in.clone(),
             cors_origins: config.cors_origin.clone().into(),
             audit_readers: Arc::new(Semaphore::new(AUDIT_READERS_MAX)),
@@ -172,6 +176,7 @@ impl Server {
         let uplink = UplinkService::new(registry.clone(), metrics.clone(), drain.clone());
         tasks.spawn(serve_grpc(grpc, api, uplink, security, drain.clone()));
         tasks.spawn(run_core(core.clone(), drain.clone()));
+        tasks.spawn(expire_reporters(registry.clone(), drain.clone()));
         tasks.spawn(sweep_series(series, core.clone(), drain.clone()));
         let cleaner = Cleaner {
             core,
@@ -223,6 +228,18 @@ fn follow_files(security: &Security, drain: &CancellationToken) {
 
 async fn run_core(core: Arc<Core>, drain: CancellationToken) -> anyhow::Result<()> {
     core.run(drain).await;
+    Ok(())
+}
+
+async fn expire_reporters(registry: Arc<Registry>, drain: CancellationToken) -> anyhow::Result<()> {
+    while drain
+        .run_until_cancelled(tokio::time::sleep(REPORTERS_PERIOD))
+        .await
+        .is_some()
+    {
+        let registry = registry.clone();
+        tokio::task::spawn_blocking(move || registry.expire_reporters()).await?;
+    }
     Ok(())
 }
 

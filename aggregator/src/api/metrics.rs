@@ -152,6 +152,8 @@ fn bounds(api: &Api) -> prometheus::Result<Vec<MetricFamily>> {
     set("settings_containers", containers, store::CONTAINERS_MAX);
     let (searches, most) = api.searches.fill();
     set("searches", searches, most);
+    let (reports, most) = api.reports_fill();
+    set("reports", reports, most);
     set("control_logs", api.control.logs(), control::LOGS_MAX);
     set(
         "control_terminals",
@@ -235,10 +237,7 @@ fn webhooks(api: &Api) -> prometheus::Result<Vec<MetricFamily>> {
         &["webhook", "outcome"],
     )?;
     let failed = IntCounterVec::new(
-        Opts::new(
-            "mesoscope_webhook_failures_total",
-            "Requests that failed.",
-        ),
+        Opts::new("mesoscope_webhook_failures_total", "Requests that failed."),
         &["webhook"],
     )?;
     for stats in api.webhooks.stats() {

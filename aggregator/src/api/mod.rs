@@ -5,6 +5,8 @@
 //! | `routes.rs` | every route, and with it its place in the document |
 //! | `openapi.rs`, `parameters.rs` | the document of REST, and its page |
 //! | `rest.rs` | topology, node details, agents, health |
+//! | `reports.rs` | reporters, and what they report |
+//! | `figures.rs` | the map in parts, the latest of an agent, figures |
 //! | `search.rs` | search, and suggestions for a half-typed one |
 //! | `series.rs` | values over time |
 //! | `tier2.rs` | switching tier 2; agents and nodes with what is set for them |
@@ -29,6 +31,7 @@ mod audit;
 mod control;
 mod error;
 mod exec;
+mod figures;
 mod graph;
 mod metrics;
 mod observe;
@@ -36,6 +39,7 @@ mod openapi;
 mod page;
 mod parameters;
 mod query;
+mod reports;
 mod rest;
 mod routes;
 mod search;
@@ -52,6 +56,7 @@ use std::sync::Arc;
 use axum::extract::DefaultBodyLimit;
 use axum::{Router, middleware};
 use mesoscope_access::Audit;
+use mesoscope_service::access::Access;
 use mesoscope_service::listen::{Fill, Posture};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -98,6 +103,10 @@ pub struct Api {
     pub posture: Posture,
     /// Both ports speak TLS.
     pub tls: bool,
+    /// What opens the routes of reporters.
+    pub reporters: Access,
+    /// Reports that are taken in.
+    pub reports: Arc<Semaphore>,
     /// Who may read and control.
     pub sign_in: Arc<SignIn>,
     /// Pages of other origins that may ask.
@@ -116,6 +125,14 @@ pub struct Api {
     pub drain: CancellationToken,
 }
 
+impl Api {
+    /// How many reports may be taken in at the same time.
+    #[must_use]
+    pub fn report_turns() -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(reports::REPORTS_MAX))
+    }
+}
+
 /// The HTTP side.
 pub fn router(api: Api) -> Router {
     let (guarded, _) = routes::guarded().split_for_parts();
@@ -125,10 +142,18 @@ pub fn router(api: Api) -> Router {
             api.clone(),
             access::identify,
         ));
+    let (reporting, _) = routes::reporting().split_for_parts();
+    let reporting = reporting
+        .method_not_allowed_fallback(rest::wrong_method)
+        .layer(middleware::from_fn_with_state(
+            api.clone(),
+            reports::identify,
+        ));
     let (open, _) = routes::open().split_for_parts();
     let open = open.merge(openapi::page()).fallback(page::serve);
     let uncompressed = NotForContentType::new("application/octet-stream");
     open.merge(guarded)
+        .merge(reporting)
         .layer(middleware::from_fn_with_state(api.clone(), security::guard))
         .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(uncompressed)))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

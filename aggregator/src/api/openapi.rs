@@ -19,7 +19,7 @@ use super::{Api, error, routes};
 const PATH: &str = "/api/openapi.json";
 /// In the document, those of everyone who is let in, and why a request may be refused before it
 /// reaches its handler.
-const SCHEMES: [&str; 4] = ["token", "password", "session", "certificate"];
+const SCHEMES: [&str; 5] = ["token", "password", "session", "certificate", "agent_token"];
 const REFUSALS: [(&str, &str); 3] = [
     ("401", "Nothing was shown, or it opens nothing here"),
     (
@@ -60,18 +60,11 @@ static TEXT: LazyLock<String> = LazyLock::new(|| document().to_json().unwrap_or_
 #[must_use]
 pub fn document() -> OpenApi {
     let mut guarded = routes::guarded().into_openapi();
-    for operation in operations(&mut guarded) {
-        operation.security = Some(SCHEMES.map(requirement).into());
-        for (status, description) in REFUSALS {
-            let responses = &mut operation.responses.responses;
-            let refusal = ResponseBuilder::new().description(description).build();
-            responses
-                .entry(status.to_owned())
-                .or_insert(RefOr::T(refusal));
-        }
-    }
+    guard(&mut guarded, &SCHEMES[..4]);
+    let mut reporting = routes::reporting().into_openapi();
+    guard(&mut reporting, &SCHEMES[3..]);
     let mut document = <Head as utoipa::OpenApi>::openapi();
-    for part in [guarded, routes::open().into_openapi()] {
+    for part in [guarded, reporting, routes::open().into_openapi()] {
         for (path, item) in part.paths.paths {
             let known = document.paths.paths.entry(path).or_default();
             known.merge_operations(item);
@@ -91,11 +84,26 @@ pub fn document() -> OpenApi {
     document
 }
 
+/// Says what opens it, and how who is not let in is answered.
+fn guard(document: &mut OpenApi, schemes: &[&str]) {
+    for operation in operations(document) {
+        let requirements = schemes.iter().map(|scheme| requirement(scheme));
+        operation.security = Some(requirements.collect());
+        let responses = &mut operation.responses.responses;
+        for (status, description) in REFUSALS {
+            let refusal = ResponseBuilder::new().description(description).build();
+            responses
+                .entry(status.to_owned())
+                .or_insert(RefOr::T(refusal));
+        }
+    }
+}
+
 fn requirement(scheme: &str) -> SecurityRequirement {
     SecurityRequirement::new::<_, _, &str>(scheme, [])
 }
 
-fn schemes() -> [SecurityScheme; 4] {
+fn schemes() -> [SecurityScheme; 5] {
     let http = |scheme, description: &str| {
         let mut http = Http::new(scheme);
         http.description = Some(description.to_owned());
@@ -113,10 +121,16 @@ fn schemes() -> [SecurityScheme; 4] {
         ),
         SecurityScheme::ApiKey(ApiKey::Cookie(cookie)),
         SecurityScheme::MutualTls {
-            description: Some("A certificate of --tls-client-ca: opens the map".to_owned()),
+            description: Some(
+                "A certificate of --tls-client-ca: opens the map, and reports".to_owned(),
+            ),
             deprecated: None,
             extensions: None,
         },
+        http(
+            HttpAuthScheme::Bearer,
+            "A token of --agent-token-file: for those who report",
+        ),
     ]
 }
 
@@ -184,8 +198,10 @@ mod tests {
         // Where nothing is served, axum's own fallback is.
         let none = served(&Router::new());
         let (guarded, _) = routes::guarded().split_for_parts();
+        let (reporting, _) = routes::reporting().split_for_parts();
         let (open, _) = routes::open().split_for_parts();
-        let served: BTreeSet<_> = served(&guarded).union(&served(&open)).cloned().collect();
+        let all = [guarded, reporting, open];
+        let served: BTreeSet<_> = all.iter().flat_map(served).collect();
         let served = &served - &none;
         assert!(served.contains("/api/containers/{id}/{verb}"), "{served:?}");
         let documented: BTreeSet<_> = document().paths.paths.into_keys().collect();

@@ -64,8 +64,7 @@ impl IntoParams for Page {
 
 fn views() -> ObjectBuilder {
     let names = ViewKind::ALL.iter().map(|kind| kind.name());
-    of(Type::String)
-        .enum_values(Some(names))
+    of(Type::String).enum_values(Some(names))
 }
 
 fn of(kind: Type) -> ObjectBuilder {

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{Method, StatusCode, Uri};
-use mesoscope_proto::v1::{ListAgentsResponse, NodeDetails, TopologyDiff};
+use mesoscope_proto::v1::{AgentInfo, NodeDetails, TopologyDiff};
 use mesoscope_service::listen::Posture;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -145,13 +145,40 @@ pub(super) async fn node(
     })
 }
 
+/// Agents by their ids.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Agents)]
+pub(super) struct List {
+    agents: Vec<AgentInfo>,
+    /// To go on with; null at the end.
+    cursor: Option<String>,
+}
+
 /// Agents and reporters, by id, with what operators set for them.
 #[utoipa::path(get, path = "/api/v1/agents/list", tag = "agents", operation_id = "list_agents",
-    responses((status = 200, description = "All of them", body = ListAgentsResponse)))]
-pub(super) async fn agents(State(api): State<Api>) -> Json<ListAgentsResponse> {
-    Json(ListAgentsResponse {
-        agents: api.agents(),
-    })
+    params(
+        ("limit" = Option<u64>, Query, minimum = 1, maximum = 1_000,
+            description = "Agents in one answer (all)"),
+        ("cursor" = Option<String>, Query, description = "From the answer before"),
+    ),
+    responses(
+        (status = 200, description = "Agents", body = List),
+        (status = 400, description = "A parameter that makes no sense"),
+    ))]
+pub(super) async fn agents(
+    State(api): State<Api>,
+    Query(pairs): Pairs,
+) -> Result<Json<List>, ApiError> {
+    let (limit, after) = query::page(&pairs)?;
+    let is_limited = pairs.iter().any(|(key, _)| key == "limit");
+    let limit = if is_limited { limit } else { usize::MAX };
+    let mut agents = api.agents();
+    agents.retain(|agent| after.as_ref().is_none_or(|after| agent.agent_id > *after));
+    let more = agents.len() > limit;
+    agents.truncate(limit);
+    let last = agents.last().filter(|_| more);
+    let cursor = last.map(|last| last.agent_id.clone());
+    Ok(Json(List { agents, cursor }))
 }
 
 /// How long the page took to draw.

@@ -5,8 +5,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    Api, audit, control, exec, graph, metrics, openapi, rest, search, series, session, terminal, tier2,
-    tokens, websocket,
+    Api, audit, control, exec, figures, graph, metrics, openapi, reports, rest, search, series,
+    session, terminal, tier2, tokens, websocket,
 };
 
 /// For who is let in.
@@ -20,6 +20,9 @@ pub(super) fn guarded() -> OpenApiRouter<Api> {
         .routes(routes!(search::complete))
         .routes(routes!(series::of_agent))
         .routes(routes!(series::of_node))
+        .routes(routes!(figures::topology))
+        .routes(routes!(figures::latest))
+        .routes(routes!(figures::stats))
         .routes(routes!(rest::status))
         .routes(routes!(rest::render_time))
         .routes(routes!(session::whoami, session::end))
@@ -38,6 +41,15 @@ pub(super) fn guarded() -> OpenApiRouter<Api> {
         .routes(routes!(graph::fields))
         .routes(routes!(graph::data))
         .routes(routes!(metrics::scrape))
+}
+
+/// For reporters, with what agents show.
+pub(super) fn reporting() -> OpenApiRouter<Api> {
+    OpenApiRouter::default()
+        .routes(routes!(reports::register))
+        .routes(routes!(reports::heartbeat))
+        .routes(routes!(reports::config))
+        .routes(routes!(reports::report))
 }
 
 /// For everyone: probes have no credentials; who signs in has none yet, and does it at the page.

@@ -85,6 +85,15 @@ impl Api {
         agents
     }
 
+    /// One agent, with what operators set for it.
+    pub(super) fn agent(&self, agent_id: &str) -> Option<AgentInfo> {
+        let agent = self.core.read().agent(agent_id, self.core.now_ms());
+        agent.map(|agent| AgentInfo {
+            settings: self.settings.of(agent_id).map(Into::into),
+            ..agent
+        })
+    }
+
     /// Everything known of one node, with how tier 2 stands there.
     pub(super) fn node(&self, kind: ViewKind, id: &str, environment: bool) -> Option<NodeDetails> {
         let topology = self.core.read();
