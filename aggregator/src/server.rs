@@ -22,7 +22,7 @@ use crate::api::{self, Api, ObserveService, SignIn};
 use crate::config::{Config, Security};
 use crate::control::{self, ControlService};
 use crate::core::Core;
-use crate::ingest::{MESSAGE_BYTES_MAX, Registry, UplinkService};
+use crate::ingest::{MESSAGE_BYTES_MAX, REPORT_WITHIN, Registry, UplinkService};
 use crate::metrics::Metrics;
 use crate::series::Recorder;
 use crate::sign_in;
@@ -238,7 +238,7 @@ async fn expire_reporters(registry: Arc<Registry>, drain: CancellationToken) -> 
         .is_some()
     {
         let registry = registry.clone();
-        tokio::task::spawn_blocking(move || registry.expire_reporters()).await?;
+        tokio::task::spawn_blocking(move || registry.expire_reporters(REPORT_WITHIN)).await?;
     }
     Ok(())
 }

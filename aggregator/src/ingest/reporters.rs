@@ -128,16 +128,16 @@ impl Registry {
         Ok(())
     }
 
-    /// Reporters that were silent for too long are away.
-    pub fn expire_reporters(&self) {
-        let within_ms = u64::try_from(REPORT_WITHIN.as_millis()).unwrap_or(u64::MAX);
+    /// Reporters that were silent for so long are away.
+    pub fn expire_reporters(&self, silence: Duration) {
+        let silence_ms = u64::try_from(silence.as_millis()).unwrap_or(u64::MAX);
         let slots: Vec<_> = lock(&self.slots).values().cloned().collect();
         for slot in slots {
             let mut state = lock(&slot);
             let now_ms = self.intake.core.now_ms();
             if let Some(reporter) = &mut state.reporter
                 && !reporter.is_away
-                && now_ms.saturating_sub(reporter.heard_ms) > within_ms
+                && now_ms.saturating_sub(reporter.heard_ms) >= silence_ms
             {
                 reporter.is_away = true;
                 self.intake.disconnect(reporter.agent);
@@ -225,5 +225,64 @@ impl Registry {
             is_away: false,
         });
         Ok(agent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::core::Core;
+    use crate::metrics::Metrics;
+    use crate::series::Recorder;
+    use crate::store::Settings;
+
+    fn registry() -> Arc<Registry> {
+        let series = mesoscope_series::Limits {
+            keep_ms: 3_600_000,
+            bytes_max: 1 << 20,
+        };
+        Registry::new(
+            Core::new(mesoscope_topology::Limits::default()),
+            Arc::new(Metrics::new().expect("names are unique")),
+            Arc::new(Settings::open(None).expect("in memory")),
+            Arc::new(Recorder::new(series)),
+        )
+    }
+
+    fn report() -> Report {
+        Report::parse(br#"{"agent_id": "edge", "processes": [{"key": {"pid": 1}}]}"#)
+            .expect("valid")
+    }
+
+    fn is_connected(registry: &Registry) -> bool {
+        let core = &registry.intake.core;
+        let agent = core.read().agent("edge", core.now_ms());
+        agent.expect("known").connected
+    }
+
+    #[test]
+    fn a_silent_reporter_is_away_and_comes_back_with_its_next_report() {
+        let registry = registry();
+        let holder = Holder::Token(SecretDigest::of("its token"));
+        let holds = |_: &Holder| true;
+        registry.report(report(), &holder, holds).expect("taken");
+        registry.beat("edge", &holder).expect("heard");
+        registry.expire_reporters(REPORT_WITHIN);
+        assert!(is_connected(&registry));
+        registry.expire_reporters(Duration::ZERO);
+        assert!(!is_connected(&registry));
+        let beaten = registry.beat("edge", &holder);
+        assert_eq!(beaten, Err(ReporterRefused::Unknown("edge".to_owned())));
+        // It stays its own while it is away, but not when its token opens nothing any more.
+        let other = Holder::Token(SecretDigest::of("another"));
+        let refused = registry.report(report(), &other, holds);
+        assert_eq!(refused, Err(ReporterRefused::Other("edge".to_owned())));
+        registry.report(report(), &holder, holds).expect("taken");
+        assert!(is_connected(&registry));
+        registry
+            .report(report(), &other, |_: &Holder| false)
+            .expect("the first token was taken away");
     }
 }
