@@ -15,8 +15,12 @@ use mesoscope_service::token::{TokenError, Tokens};
 use mesoscope_service::units::{ByteSize, Duration};
 use mesoscope_topology::Limits;
 
+use crate::webhooks::{self, Hook, HooksError, Patience};
+
 const SERIES_RETENTION: RangeInclusive<std::time::Duration> =
     std::time::Duration::from_mins(5)..=std::time::Duration::from_hours(24);
+const WEBHOOK_TIMEOUT: RangeInclusive<std::time::Duration> =
+    std::time::Duration::from_millis(100)..=std::time::Duration::from_mins(1);
 const SERIES_MEMORY_MIN: ByteSize = ByteSize::mib(1);
 const HOW_TO_PROTECT: &str = "--tls-cert and --tls-key, with --agent-token-file or --tls-client-ca";
 
@@ -103,6 +107,22 @@ pub struct Config {
     /// Memory of time series at most; when it is full, what has ended is forgotten first
     #[arg(long, default_value = "512MiB")]
     pub series_memory: ByteSize,
+
+    /// Webhooks that are told of agents that go away, incomplete data, containers that die, actions
+    #[arg(long, value_name = "FILE")]
+    pub webhooks_file: Option<PathBuf>,
+
+    /// How long an agent is away, or data incomplete, before webhooks are told
+    #[arg(long, default_value = "30s")]
+    pub webhook_delay: Duration,
+
+    /// How long one request to a webhook may take
+    #[arg(long, default_value = "10s")]
+    pub webhook_timeout: Duration,
+
+    /// How long the same notice is tried to be told before it is dropped
+    #[arg(long, default_value = "1h")]
+    pub webhook_give_up: Duration,
 
     /// Log output
     #[command(flatten)]
@@ -191,6 +211,9 @@ impl Config {
         if self.audit_retention.is_zero() {
             return Err("--audit-retention must be longer than 0s".to_owned());
         }
+        if !WEBHOOK_TIMEOUT.contains(&*self.webhook_timeout) {
+            return Err("--webhook-timeout must be from 100ms to 1m".to_owned());
+        }
         self.tls_files().map_err(|error| error.to_string())?;
         self.posture().map_err(|error| error.to_string())?;
         Ok(())
@@ -259,6 +282,25 @@ impl Config {
                 .map(Arc::new),
             tokens: agent_tokens.into_iter().chain(user_tokens).collect(),
         })
+    }
+
+    /// Reads the file of the webhooks; there are none without it.
+    ///
+    /// # Errors
+    /// When it can't be used; the error names it.
+    pub fn webhooks(&self) -> Result<Vec<Hook>, HooksError> {
+        let file = self.webhooks_file.as_deref();
+        Ok(file.map(webhooks::load).transpose()?.unwrap_or_default())
+    }
+
+    /// How long webhooks may take.
+    #[must_use]
+    pub fn webhook_patience(&self) -> Patience {
+        Patience {
+            delay: *self.webhook_delay,
+            request: *self.webhook_timeout,
+            give_up: *self.webhook_give_up,
+        }
     }
 
     /// Where the HTTP port listens.

@@ -9,10 +9,12 @@
 //! | [`series`] | what is told over time: fed by [`ingest`], read by REST |
 //! | [`store`] | what operators set, and the file that keeps it |
 //! | [`tier2`] | tier 2 as it is set, and what is said of it |
+//! | [`webhooks`] | what happens, told to other programs |
 //! | [`views`] | views shared by their subscribers, merged for slow ones |
 //! | [`events`] | the event stream and its filters |
 //! | [`api`] | REST, WebSocket, gRPC, metrics, the page |
 //! | [`metrics`] | the figures of `/metrics` |
+//! | [`outward`] | requests to servers of others |
 //! | [`sign_in`] | what people sign in with, from its files; the first admin's token |
 //! | [`server`] | binds, spawns and drains all of these |
 
@@ -23,9 +25,11 @@ pub mod core;
 pub mod events;
 pub mod ingest;
 pub mod metrics;
+pub mod outward;
 pub mod series;
 pub mod server;
 pub mod sign_in;
 pub mod store;
 pub mod tier2;
 pub mod views;
+pub mod webhooks;

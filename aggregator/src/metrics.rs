@@ -36,6 +36,8 @@ pub struct Ingest {
     pub batches: IntCounter,
     /// Changes that were handed to the topology.
     pub changes: IntCounter,
+    /// Reports that were taken in.
+    pub reports: IntCounter,
     /// Batches that had been taken in before.
     pub duplicates: IntCounter,
     /// Batches dropped while waiting for a snapshot.
@@ -90,6 +92,10 @@ impl Metrics {
         let ingest = Ingest {
             batches: make.counter("mesoscope_ingest_batches_total", "Batches that arrived.")?,
             changes: make.counter("mesoscope_ingest_changes_total", "Changes taken in.")?,
+            reports: make.counter(
+                "mesoscope_ingest_reports_total",
+                "Reports that were taken in.",
+            )?,
             duplicates: make.counter(
                 "mesoscope_ingest_duplicates_total",
                 "Batches that had been taken in before.",

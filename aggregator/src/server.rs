@@ -22,12 +22,13 @@ use crate::api::{self, Api, ObserveService, SignIn};
 use crate::config::{Config, Security};
 use crate::control::{self, ControlService};
 use crate::core::Core;
-use crate::ingest::{MESSAGE_BYTES_MAX, Registry, UplinkService};
+use crate::ingest::{MESSAGE_BYTES_MAX, REPORT_WITHIN, Registry, UplinkService};
 use crate::metrics::Metrics;
 use crate::series::Recorder;
 use crate::sign_in;
 use crate::store::{Presence, Settings};
 use crate::views::Views;
+use crate::webhooks::{Hook, Webhooks};
 
 /// Connections of the HTTP port.
 const HTTP_CONNECTIONS_MAX: usize = 1_024;
@@ -39,6 +40,8 @@ const OBSERVE_BYTES_MAX: usize = 64 << 10;
 const AUDIT_READERS_MAX: usize = 2;
 /// Certificates and tokens are read again so often.
 const RELOAD_PERIOD: Duration = Duration::from_secs(10);
+/// Reporters that went silent are looked for so often.
+const REPORTERS_PERIOD: Duration = Duration::from_secs(5);
 /// How long connections may take to end once the drain has begun.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
 /// A peer that does not answer a ping for so long is gone.
@@ -49,6 +52,7 @@ const KEEPALIVE: Duration = Duration::from_secs(10);
 pub struct Server {
     config: Config,
     security: Security,
+    webhooks: Vec<Hook>,
     settings: Arc<Settings>,
     sign_in: Arc<SignIn>,
     http: Listener,
@@ -63,6 +67,7 @@ pub struct Server {
 pub async fn bind(
     config: &Config,
     security: Security,
+    webhooks: Vec<Hook>,
     drain: CancellationToken,
 ) -> anyhow::Result<Server> {
     let settings = Arc::new(Settings::open(config.data_dir.as_deref())?);
@@ -85,6 +90,7 @@ pub async fn bind(
     Ok(Server {
         config: config.clone(),
         security,
+        webhooks,
         settings,
         sign_in,
         http,
@@ -102,6 +108,7 @@ impl Server {
         let Self {
             config,
             security,
+            webhooks,
             settings,
             sign_in,
             http,
@@ -132,6 +139,7 @@ impl Server {
             Some(folder) => Audit::open(folder, *config.audit_retention),
             None => Audit::in_memory(),
         });
+        let webhooks = Webhooks::new(webhooks, config.webhook_patience(), core.clone());
         let banner = banner(&config, security.posture);
         let views = Views::new(core.clone(), metrics.clone(), banner, drain.clone());
         let api = Api {
@@ -141,9 +149,12 @@ impl Server {
             series: series.clone(),
             settings: settings.clone(),
             control: Arc::default(),
+            webhooks: webhooks.clone(),
             metrics: metrics.clone(),
             posture: security.posture,
             tls: security.http_tls.is_some(),
+            reporters: security.agents.clone(),
+            reports: Api::report_turns(),
             sign_in: sign_in.clone(),
             cors_origins: config.cors_origin.clone().into(),
             audit_readers: Arc::new(Semaphore::new(AUDIT_READERS_MAX)),
@@ -158,11 +169,14 @@ impl Server {
         };
         follow_files(&security, &drain);
         let mut tasks = JoinSet::new();
+        // Before the ports: it is to see the first agent.
+        tasks.spawn(webhooks.run(drain.clone()));
         tasks.spawn(sign_in::follow(sign_in, RELOAD_PERIOD, drain.clone()));
         tasks.spawn(serve_http(http, api.clone(), drain.clone()));
         let uplink = UplinkService::new(registry.clone(), metrics.clone(), drain.clone());
         tasks.spawn(serve_grpc(grpc, api, uplink, security, drain.clone()));
         tasks.spawn(run_core(core.clone(), drain.clone()));
+        tasks.spawn(expire_reporters(registry.clone(), drain.clone()));
         tasks.spawn(sweep_series(series, core.clone(), drain.clone()));
         let cleaner = Cleaner {
             core,
@@ -214,6 +228,18 @@ fn follow_files(security: &Security, drain: &CancellationToken) {
 
 async fn run_core(core: Arc<Core>, drain: CancellationToken) -> anyhow::Result<()> {
     core.run(drain).await;
+    Ok(())
+}
+
+async fn expire_reporters(registry: Arc<Registry>, drain: CancellationToken) -> anyhow::Result<()> {
+    while drain
+        .run_until_cancelled(tokio::time::sleep(REPORTERS_PERIOD))
+        .await
+        .is_some()
+    {
+        let registry = registry.clone();
+        tokio::task::spawn_blocking(move || registry.expire_reporters(REPORT_WITHIN)).await?;
+    }
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 //! of the generated types come from them.
 
 pub mod address;
+mod words;
 
 /// `mesoscope.v1`: agent to aggregator (`Uplink`, `Control`) and aggregator to consumers (`Observe`).
 #[allow(missing_docs, clippy::all, clippy::pedantic)]

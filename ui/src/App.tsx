@@ -7,12 +7,12 @@ import { GraphView } from './components/GraphView';
 import { Header } from './components/Header';
 import { HelpSheet } from './components/HelpSheet';
 import { LinkBanner } from './components/LinkBanner';
-import { LogDrawer } from './components/LogDrawer';
 import { NARROW_PX } from './components/narrow';
 import { Notice } from './components/Notice';
 import { ResourceView } from './components/ResourceView';
 import { Sidebar } from './components/Sidebar';
 import { SignIn } from './components/SignIn';
+import { TabDrawer } from './components/TabDrawer';
 import { TableView } from './components/TableView';
 import { useShortcuts } from './components/useShortcuts';
 import { usePage } from './store/page';
@@ -44,7 +44,7 @@ export function App() {
             <Banner />
             <FilterBar />
             {mode === 'graph' ? <GraphView palette={palette} /> : mode === 'table' ? <TableView /> : <ResourceView />}
-            <LogDrawer />
+            <TabDrawer />
           </Main>
           {selected !== null && <DetailsPanel />}
         </Body>

@@ -7,7 +7,7 @@ use prometheus::{Counter, CounterVec, Encoder, Gauge, GaugeVec, Opts, Registry, 
 use crate::core::node_state::state::Counters;
 use crate::core::node_state::{Limits, Sizes};
 use crate::core::session::SessionCounters;
-use crate::run::control::{ACTIONS_MAX, LOGS_MAX};
+use crate::run::control::{ACTIONS_MAX, LOGS_MAX, TERMINALS_MAX, Used};
 
 /// What a scrape shows, as the driver knows it at that moment.
 #[derive(Clone, Debug, Default)]
@@ -32,8 +32,8 @@ pub struct Figures {
     pub cgroups_limit: usize,
     pub sockets_interval_seconds: f64,
     pub tier2: bool,
-    /// Actions, then logs, that operators have under way.
-    pub control: (usize, usize),
+    /// What operators have under way.
+    pub control: Used,
     /// Counters of the sources beside the kernel: source, what, count.
     pub sources: Vec<(&'static str, &'static str, u64)>,
 }
@@ -200,8 +200,13 @@ fn programs(page: &Page, stats: &CaptureStats) -> prometheus::Result<()> {
 fn state(page: &Page, figures: &Figures) -> prometheus::Result<()> {
     let (sizes, limits) = (&figures.sizes, &figures.limits);
     let fills = [
-        ("control_actions", figures.control.0, ACTIONS_MAX),
-        ("control_logs", figures.control.1, LOGS_MAX),
+        ("control_actions", figures.control.actions, ACTIONS_MAX),
+        ("control_logs", figures.control.logs, LOGS_MAX),
+        (
+            "control_terminals",
+            figures.control.terminals,
+            TERMINALS_MAX,
+        ),
         ("processes", sizes.processes, limits.processes),
         (
             "processes_ended",

@@ -8,7 +8,7 @@ use mesoscope_proto::v1::control_answer::Answer as Said;
 use mesoscope_proto::v1::control_request::Message;
 use mesoscope_proto::v1::{
     ContainerAction, ContainerInspect, ContainerLogs, ContainerState, ContainerVerb, ControlCancel,
-    ControlResult, LogCredit,
+    ControlResult, LogCredit, TerminalInput, TerminalOpen, TerminalSize,
 };
 
 use super::engine::{Container, SOCKET};
@@ -184,6 +184,74 @@ async fn a_flood_in_a_log_is_bounded_and_the_map_goes_on() {
     asked(&aggregator, 1, Message::Credit(LogCredit { bytes: WINDOW })).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(log(&aggregator, 1).0.len(), taken.len(), "it was cancelled");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shell_is_sat_before_through_the_agent_and_typing_is_bounded() {
+    let (aggregator, port, _server) = Aggregator::start(None).await;
+    let url = format!("http://127.0.0.1:{port}");
+    let _agent = Agent::start(&url, &["--rung", "none", "--docker-socket", SOCKET]);
+    let container = Container::run(&[], &["/bin/sleep", "600"]);
+    aggregator
+        .wait("control", |heard| {
+            (!heard.controls.is_empty()).then_some(())
+        })
+        .await;
+    let open = |command: &[&str]| {
+        Message::Terminal(TerminalOpen {
+            container_id: container.id.clone(),
+            command: command.iter().map(|word| (*word).to_owned()).collect(),
+            tty: true,
+            interactive: true,
+            size: Some(TerminalSize {
+                columns: 90,
+                rows: 33,
+            }),
+            window_bytes: WINDOW,
+        })
+    };
+    let there = async |request| {
+        let credit = move |(number, said): &(u64, Said)| match said {
+            Said::Typing(credit) if *number == request => usize::try_from(credit.bytes).ok(),
+            _ => None,
+        };
+        aggregator
+            .wait("a terminal", move |heard| {
+                heard.answers.iter().find_map(credit)
+            })
+            .await
+    };
+    let types = |data: &[u8]| {
+        Message::Input(TerminalInput {
+            data: data.to_vec(),
+        })
+    };
+    asked(&aggregator, 1, open(&["sh"])).await;
+    there(1).await;
+    asked(&aggregator, 1, types(b"busybox stty size; exit 7\r")).await;
+    assert_eq!(outcome(&aggregator, 1).await.0, ControlResult::Done);
+    let (output, exit_code) = aggregator.look(|heard| {
+        let mut all = (Vec::new(), None);
+        for (_, said) in heard.answers.iter().filter(|(number, _)| *number == 1) {
+            match said {
+                Said::Terminal(output) => all.0.extend_from_slice(&output.data),
+                Said::Outcome(outcome) => all.1 = outcome.exit_code,
+                _ => {}
+            }
+        }
+        all
+    });
+    let output = String::from_utf8_lossy(&output).into_owned();
+    assert!(output.contains("33 90"), "{output:?}");
+    assert_eq!(exit_code, Some(7));
+
+    // More than was allowed, into a process that takes nothing.
+    asked(&aggregator, 2, open(&["sleep", "600"])).await;
+    let allowed = there(2).await;
+    asked(&aggregator, 2, types(&vec![b'x'; allowed + 1])).await;
+    let (result, message, _) = outcome(&aggregator, 2).await;
+    assert_eq!(result, ControlResult::Failed);
+    assert!(message.contains("more was typed"), "{message}");
 }
 
 fn bytes(said: &Said) -> usize {

@@ -3,13 +3,14 @@
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::audit::{Entry, Outcome};
 use crate::role::Role;
 use crate::sessions::SignedIn;
 
 /// By what somebody was let in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum How {
     /// No sign-in is configured and the aggregator listens on loopback only.

@@ -1,6 +1,7 @@
 //! API tokens: `mesoscope_ID_SECRET`, the secret 256 random bits. Kept is the digest of the whole.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::role::Role;
 use crate::secret::{self, SecretDigest};
@@ -12,7 +13,7 @@ const SECRET_DIGITS: usize = 64;
 pub const NAME_BYTES_MAX: usize = 64;
 
 /// What is kept of a token.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Token {
     /// Its id: 12 hex digits, part of the token's text.

@@ -237,6 +237,13 @@ impl LetInBy {
         let identified = api.sign_in.identify(&self.head, &self.peer, now_ms).await;
         identified.is_ok()
     }
+
+    /// Whether it would still let in somebody who may act so.
+    pub(super) async fn still_has(&self, role: Role, api: &Api) -> bool {
+        let now_ms = api.core.now_ms();
+        let identified = api.sign_in.identify(&self.head, &self.peer, now_ms).await;
+        identified.is_ok_and(|identity| identity.require(role).is_ok())
+    }
 }
 
 /// What of a request tells who it comes from.

@@ -11,16 +11,18 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
+use utoipa::ToSchema;
 
 use super::error::ApiError;
-use super::{Api, query};
+use super::{Api, parameters, query};
 
 /// Pieces of an export that wait for the client.
 const PIECES_MAX: usize = 4;
 const PIECE_BYTES: usize = 64 << 10;
 
 /// Entries, newest first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AuditEntries)]
 pub(super) struct List {
     entries: Vec<Recorded>,
     cursor: Option<String>,
@@ -28,7 +30,17 @@ pub(super) struct List {
     kept: bool,
 }
 
-/// `GET /api/v1/audit`: a page, newest first.
+/// What was done by whom, newest first.
+///
+/// Needs the role admin.
+#[utoipa::path(get, path = "/api/v1/audit", tag = "access", operation_id = "list_audit",
+    params(parameters::Page),
+    responses(
+        (status = 200, description = "Entries", body = List),
+        (status = 400, description = "A parameter that makes no sense"),
+        (status = 500, description = "The audit can't be read"),
+        (status = 503, description = "Others are reading it"),
+    ))]
 pub(super) async fn list(
     State(api): State<Api>,
     Extension(identity): Extension<Identity>,
@@ -51,7 +63,15 @@ pub(super) async fn list(
     }))
 }
 
-/// `GET /api/v1/audit/export`: everything, oldest first, as JSON lines.
+/// The whole audit, oldest first, as JSON lines.
+///
+/// Needs the role admin.
+#[utoipa::path(get, path = "/api/v1/audit/export", tag = "access", operation_id = "export_audit",
+    responses(
+        (status = 200, description = "An entry a line", body = String,
+            content_type = "application/x-ndjson"),
+        (status = 503, description = "Others are reading it"),
+    ))]
 pub(super) async fn export(
     State(api): State<Api>,
     Extension(identity): Extension<Identity>,
@@ -115,7 +135,9 @@ impl Api {
             Ok(_) => Outcome::Done,
             Err(error) => Outcome::Failed(error.reason().to_owned()),
         };
-        self.note(entry.with_outcome(outcome)).await;
+        let entry = entry.with_outcome(outcome);
+        self.webhooks.acted(&entry);
+        self.note(entry).await;
         done
     }
 

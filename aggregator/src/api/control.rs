@@ -13,33 +13,55 @@ use mesoscope_proto::v1::{
 };
 use mesoscope_service::units::Duration;
 use mesoscope_topology::ViewKind;
+use tokio::time::{Interval, MissedTickBehavior};
 
 use super::Api;
+use super::access::LetInBy;
 use super::error::ApiError;
-use crate::control::ControlError;
+use super::websocket::CHECK_PERIOD;
+use crate::control::{ControlError, LogReader};
 
 /// Lines that a log begins with where nothing else is asked for.
 const TAIL_DEFAULT: u32 = 1_000;
 const LOGS_HINT: &str =
     "follow=true|false, tail=LINES|all, since=UNIX_SECONDS|DURATION (10m), timestamps=true|false";
 
+const SIGNED_OUT: &[u8] = b"\n[mesoscope: the log ends here: what was signed in with has ended]\n";
+
 type Pairs = Query<Vec<(String, String)>>;
 
 /// A container, and the start of the agent that reports it.
 #[derive(Debug, PartialEq, Eq)]
-struct Target {
-    id: String,
-    agent_id: String,
-    generation: u64,
+pub(super) struct Target {
+    pub(super) id: String,
+    pub(super) agent_id: String,
+    pub(super) generation: u64,
 }
 
 impl Target {
-    fn node(&self) -> String {
+    pub(super) fn node(&self) -> String {
         format!("container;{}", self.id)
     }
 }
 
-/// `POST /api/containers/{id}/{verb}`.
+/// Acts on a container.
+///
+/// Needs the role operator.
+#[utoipa::path(post, path = "/api/containers/{id}/{verb}", tag = "containers",
+    operation_id = "act_on_container",
+    params(
+        ("id" = String, Path, description = "Its id, the first 12 digits of it, or its node's id"),
+        ("verb" = String, Path, description = "start, stop, restart, pause, unpause or kill"),
+    ),
+    responses(
+        (status = 204, description = "It is done"),
+        (status = 404, description = "No connected agent reports it, or the engine does not have it"),
+        (status = 409, description = "Its state does not allow it, or the digits fit more than one"),
+        (status = 502, description = "The agent went away, or it failed in the engine"),
+        (status = 503, description = "A bound is reached, or the agent does not control containers"),
+        (status = 504, description = "No answer in time; it may still be done"),
+        (status = 507, description = "It can't be recorded, and was not done"),
+    ))]
 pub(super) async fn act(
     State(api): State<Api>,
     Path((id, verb)): Path<(String, String)>,
@@ -61,7 +83,25 @@ pub(super) async fn act(
     api.act(&identity, &id, verb, false).await
 }
 
-/// `DELETE /api/containers/{id}`; `?force=true` also while it runs.
+/// Removes a container.
+///
+/// Needs the role operator.
+#[utoipa::path(delete, path = "/api/containers/{id}", tag = "containers",
+    operation_id = "remove_container",
+    params(
+        ("id" = String, Path, description = "Its id, the first 12 digits of it, or its node's id"),
+        ("force" = Option<bool>, Query, description = "Also while it runs (false)"),
+    ),
+    responses(
+        (status = 204, description = "It is removed"),
+        (status = 400, description = "An unknown parameter"),
+        (status = 404, description = "No connected agent reports it, or the engine does not have it"),
+        (status = 409, description = "Its state does not allow it, or the digits fit more than one"),
+        (status = 502, description = "The agent went away, or it failed in the engine"),
+        (status = 503, description = "A bound is reached, or the agent does not control containers"),
+        (status = 504, description = "No answer in time; it may still be done"),
+        (status = 507, description = "It can't be recorded, and was not done"),
+    ))]
 pub(super) async fn remove(
     State(api): State<Api>,
     Path(id): Path<String>,
@@ -78,7 +118,21 @@ pub(super) async fn remove(
     api.act(&identity, &id, ContainerVerb::Remove, force).await
 }
 
-/// `GET /api/containers/{id}/inspect`: environment variables are in it.
+/// What the container runtime knows of a container, with environment variables.
+///
+/// Needs the role operator.
+#[utoipa::path(get, path = "/api/containers/{id}/inspect", tag = "containers",
+    operation_id = "inspect_container",
+    params(("id" = String, Path, description = "Its id, the first 12 digits of it, or its node's id")),
+    responses(
+        (status = 200, description = "The runtime's own JSON", body = serde_json::Value),
+        (status = 404, description = "No connected agent reports it, or the engine does not have it"),
+        (status = 409, description = "Its state does not allow it, or the digits fit more than one"),
+        (status = 502, description = "The agent went away, or it failed in the engine"),
+        (status = 503, description = "A bound is reached, or the agent does not control containers"),
+        (status = 504, description = "No answer in time; it may still be done"),
+        (status = 507, description = "It can't be recorded, and was not done"),
+    ))]
 pub(super) async fn inspect(
     State(api): State<Api>,
     Path(id): Path<String>,
@@ -102,12 +156,34 @@ pub(super) async fn inspect(
     Ok(([(header::CONTENT_TYPE, json)], inspection).into_response())
 }
 
-/// `GET /api/containers/{id}/logs`: text, in chunks as it comes.
+/// The log of a container: both outputs as text, in chunks as they come.
+///
+/// Needs the role operator.
+#[utoipa::path(get, path = "/api/containers/{id}/logs", tag = "containers",
+    operation_id = "container_logs",
+    params(
+        ("id" = String, Path, description = "Its id, the first 12 digits of it, or its node's id"),
+        ("tail" = Option<String>, Query, description = "Last lines to begin with (1000), or all"),
+        ("since" = Option<String>, Query, description = "Seconds since 1970, or a duration (10m)"),
+        ("follow" = Option<bool>, Query, description = "Goes on with what is written (false)"),
+        ("timestamps" = Option<bool>, Query, description = "Each line begins with its time (false)"),
+    ),
+    responses(
+        (status = 200, description = "The log", body = String, content_type = "text/plain"),
+        (status = 400, description = "A parameter that makes no sense"),
+        (status = 404, description = "No connected agent reports it, or the engine does not have it"),
+        (status = 409, description = "Its state does not allow it, or the digits fit more than one"),
+        (status = 502, description = "The agent went away, or it failed in the engine"),
+        (status = 503, description = "A bound is reached, or the agent does not control containers"),
+        (status = 504, description = "No answer in time; it may still be done"),
+        (status = 507, description = "It can't be recorded, and was not done"),
+    ))]
 pub(super) async fn logs(
     State(api): State<Api>,
     Path(id): Path<String>,
     Query(pairs): Pairs,
     Extension(identity): Extension<Identity>,
+    Extension(let_in_by): Extension<LetInBy>,
 ) -> Result<Response, ApiError> {
     identity.require(Role::Operator)?;
     let asked = asked_logs(&pairs, api.core.now_ms())?;
@@ -126,10 +202,18 @@ pub(super) async fn logs(
             Ok(reading.await?)
         })
         .await?;
-    let drain = api.drain.clone();
-    let text = stream::unfold((reader, drain), async |(mut reader, drain)| {
-        let text = drain.run_until_cancelled(reader.next()).await??;
-        Some((Ok::<Bytes, std::convert::Infallible>(text), (reader, drain)))
+    let mut checks = tokio::time::interval(CHECK_PERIOD);
+    checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let reading = Reading {
+        api,
+        let_in_by,
+        reader,
+        checks,
+        ended: false,
+    };
+    let text = stream::unfold(reading, async |mut reading| {
+        let text = reading.next().await?;
+        Some((Ok::<Bytes, std::convert::Infallible>(text), reading))
     });
     let headers = [
         (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
@@ -138,6 +222,36 @@ pub(super) async fn logs(
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
     Ok((headers, Body::from_stream(text)).into_response())
+}
+
+/// A log on its way to its reader, who may have to sign in again meanwhile.
+struct Reading {
+    api: Api,
+    let_in_by: LetInBy,
+    reader: LogReader,
+    checks: Interval,
+    ended: bool,
+}
+
+impl Reading {
+    async fn next(&mut self) -> Option<Bytes> {
+        if self.ended {
+            return None;
+        }
+        let drain = self.api.drain.clone();
+        loop {
+            tokio::select! {
+                () = drain.cancelled() => return None,
+                text = self.reader.next() => return text,
+                _ = self.checks.tick() => {
+                    if !self.let_in_by.still_has(Role::Operator, &self.api).await {
+                        self.ended = true;
+                        return Some(Bytes::from_static(SIGNED_OUT));
+                    }
+                }
+            }
+        }
+    }
 }
 
 impl Api {
@@ -176,7 +290,7 @@ impl Api {
     }
 
     /// The container that is meant: a node of the map, an id, or its first 12 digits.
-    fn target(&self, typed: &str) -> Result<Target, ApiError> {
+    pub(super) fn target(&self, typed: &str) -> Result<Target, ApiError> {
         let topology = self.core.read();
         let now_ms = self.core.now_ms();
         if let Some(place) = topology.place(ViewKind::Containers, typed, now_ms)
@@ -262,7 +376,7 @@ impl From<ControlError> for ApiError {
     }
 }
 
-fn flag(text: &str) -> Option<bool> {
+pub(super) fn flag(text: &str) -> Option<bool> {
     match text {
         "true" | "1" => Some(true),
         "false" | "0" => Some(false),
@@ -270,7 +384,7 @@ fn flag(text: &str) -> Option<bool> {
     }
 }
 
-fn unknown(key: &str, value: &str, hint: &str) -> ApiError {
+pub(super) fn unknown(key: &str, value: &str, hint: &str) -> ApiError {
     ApiError::bad_request(format!("unknown parameter {key}={value}"), hint)
 }
 

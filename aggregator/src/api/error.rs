@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// An answer that is no success.
 #[derive(Debug)]
@@ -12,9 +13,13 @@ pub(super) struct ApiError {
     body: Body,
 }
 
-#[derive(Debug, Serialize)]
-struct Body {
+/// What was wrong, with what, and what to do.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Error)]
+pub(super) struct Body {
+    /// What was wrong, with what.
     error: String,
+    /// What to do.
     hint: String,
 }
 

@@ -10,9 +10,15 @@ use prometheus::{Encoder, GaugeVec, IntCounterVec, IntGaugeVec, Opts, TextEncode
 
 use super::Api;
 use super::error::ApiError;
+use crate::webhooks::QUEUE_MAX;
 use crate::{control, events, store, views};
 
-/// The handler.
+/// Metrics for Prometheus.
+#[utoipa::path(get, path = "/metrics", tag = "aggregator", operation_id = "metrics",
+    responses(
+        (status = 200, description = "Prometheus' text format", body = String, content_type = "text/plain"),
+        (status = 500, description = "They can't be encoded"),
+    ))]
 pub(super) async fn scrape(State(api): State<Api>) -> Response {
     let encoder = TextEncoder::new();
     let mut text = Vec::new();
@@ -146,7 +152,14 @@ fn bounds(api: &Api) -> prometheus::Result<Vec<MetricFamily>> {
     set("settings_containers", containers, store::CONTAINERS_MAX);
     let (searches, most) = api.searches.fill();
     set("searches", searches, most);
+    let (reports, most) = api.reports_fill();
+    set("reports", reports, most);
     set("control_logs", api.control.logs(), control::LOGS_MAX);
+    set(
+        "control_terminals",
+        api.control.terminals(),
+        control::TERMINALS_MAX,
+    );
     let (waiting, most) = api.control.waiting();
     set("control_requests", waiting, most);
     for (bound, held, most) in api.sign_in.gate.fill() {
@@ -195,7 +208,8 @@ fn bounds(api: &Api) -> prometheus::Result<Vec<MetricFamily>> {
     for (of, total) in [("ended", series.evicted), ("living", series.cramped)] {
         shortened.with_label_values(&[of]).inc_by(total);
     }
-    let held = gauges_of(&series)?;
+    let mut held = gauges_of(&series)?;
+    held.extend(webhooks(api)?);
     let families = used
         .collect()
         .into_iter()
@@ -207,6 +221,51 @@ fn bounds(api: &Api) -> prometheus::Result<Vec<MetricFamily>> {
     Ok(families
         .filter(|family| !family.get_metric().is_empty())
         .collect())
+}
+
+/// What waits for each webhook, and what became of what does not wait any more.
+fn webhooks(api: &Api) -> prometheus::Result<Vec<MetricFamily>> {
+    let gauges = |name, help| IntGaugeVec::new(Opts::new(name, help), &["webhook"]);
+    let waiting = gauges("mesoscope_webhook_queue", "Notices that wait.")?;
+    let most = gauges("mesoscope_webhook_queue_limit", "Notices that may wait.")?;
+    let told = IntCounterVec::new(
+        Opts::new(
+            "mesoscope_webhook_notices_total",
+            "Notices that wait no more: delivered, or dropped since the receiver refused them, did not \
+             take them for too long, or there was no room.",
+        ),
+        &["webhook", "outcome"],
+    )?;
+    let failed = IntCounterVec::new(
+        Opts::new("mesoscope_webhook_failures_total", "Requests that failed."),
+        &["webhook"],
+    )?;
+    for stats in api.webhooks.stats() {
+        let name = [stats.name.as_str()];
+        let int = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
+        waiting.with_label_values(&name).set(int(stats.waiting));
+        most.with_label_values(&name).set(int(QUEUE_MAX));
+        let counts = stats.counts;
+        failed.with_label_values(&name).inc_by(counts.failed);
+        for (outcome, total) in [
+            ("delivered", counts.delivered),
+            ("refused", counts.refused),
+            ("given_up", counts.given_up),
+            ("no_room", counts.no_room),
+        ] {
+            told.with_label_values(&[stats.name.as_str(), outcome])
+                .inc_by(total);
+        }
+    }
+    let watched = prometheus::IntGauge::new(
+        "mesoscope_webhook_containers",
+        "Containers that are remembered, to tell what of them is news.",
+    )?;
+    let count = i64::try_from(api.webhooks.containers_watched());
+    watched.set(count.unwrap_or(i64::MAX));
+    let families = waiting.collect().into_iter().chain(most.collect());
+    let families = families.chain(told.collect()).chain(failed.collect());
+    Ok(families.chain(watched.collect()).collect())
 }
 
 fn gauges_of(series: &mesoscope_series::Stats) -> prometheus::Result<Vec<MetricFamily>> {

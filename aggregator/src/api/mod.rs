@@ -2,11 +2,18 @@
 //!
 //! | file | what it does |
 //! |---|---|
+//! | `routes.rs` | every route, and with it its place in the document |
+//! | `openapi.rs`, `parameters.rs` | the document of REST, and its page |
 //! | `rest.rs` | topology, node details, agents, health |
+//! | `reports.rs` | reporters, and what they report |
+//! | `figures.rs` | the map in parts, the latest of an agent, figures |
 //! | `search.rs` | search, and suggestions for a half-typed one |
 //! | `series.rs` | values over time |
 //! | `tier2.rs` | switching tier 2; agents and nodes with what is set for them |
+//! | `graph.rs` | a view for Grafana |
 //! | `control.rs` | what people do to containers, and their logs |
+//! | `exec.rs` | commands in containers |
+//! | `terminal.rs` | terminals in containers, live |
 //! | `websocket.rs` | a view, live |
 //! | `observe.rs` | the same for gRPC, and the event stream |
 //! | `metrics.rs` | `/metrics` |
@@ -23,15 +30,23 @@ mod access;
 mod audit;
 mod control;
 mod error;
+mod exec;
+mod figures;
+mod graph;
 mod metrics;
 mod observe;
+mod openapi;
 mod page;
+mod parameters;
 mod query;
+mod reports;
 mod rest;
+mod routes;
 mod search;
 mod security;
 mod series;
 mod session;
+mod terminal;
 mod tier2;
 mod tokens;
 mod websocket;
@@ -39,9 +54,9 @@ mod websocket;
 use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{delete, get, post};
 use axum::{Router, middleware};
 use mesoscope_access::Audit;
+use mesoscope_service::access::Access;
 use mesoscope_service::listen::{Fill, Posture};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -55,9 +70,11 @@ use crate::metrics::Metrics;
 use crate::series::Recorder;
 use crate::store::Settings;
 use crate::views::Views;
+use crate::webhooks::Webhooks;
 
 pub use access::SignIn;
 pub use observe::ObserveService;
+pub use openapi::document;
 pub use search::Searches;
 
 /// Largest body of a request.
@@ -78,12 +95,18 @@ pub struct Api {
     pub settings: Arc<Settings>,
     /// The agents' streams for control.
     pub control: Arc<Control>,
+    /// Who is told of what happens.
+    pub webhooks: Arc<Webhooks>,
     /// The figures.
     pub metrics: Arc<Metrics>,
     /// The listening address under the listen rule.
     pub posture: Posture,
     /// Both ports speak TLS.
     pub tls: bool,
+    /// What opens the routes of reporters.
+    pub reporters: Access,
+    /// Reports that are taken in.
+    pub reports: Arc<Semaphore>,
     /// Who may read and control.
     pub sign_in: Arc<SignIn>,
     /// Pages of other origins that may ask.
@@ -102,46 +125,35 @@ pub struct Api {
     pub drain: CancellationToken,
 }
 
+impl Api {
+    /// How many reports may be taken in at the same time.
+    #[must_use]
+    pub fn report_turns() -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(reports::REPORTS_MAX))
+    }
+}
+
 /// The HTTP side.
 pub fn router(api: Api) -> Router {
-    let guarded = Router::new()
-        .route("/api/topology", get(rest::topology))
-        .route("/api/topology/{view}/{id}", get(rest::node))
-        .route("/api/v1/agents/list", get(rest::agents))
-        .route("/api/v1/agents/{agent_id}/tier2", post(tier2::switch))
-        .route("/api/v1/search", get(search::search))
-        .route("/api/v1/search/complete", get(search::complete))
-        .route(
-            "/api/v1/query/agents/{agent_id}/timeseries",
-            get(series::of_agent),
-        )
-        .route("/api/v1/query/nodes/{id}/timeseries", get(series::of_node))
-        .route("/api/v1/status", get(rest::status))
-        .route("/api/v1/ui/render_time", post(rest::render_time))
-        .route("/api/v1/session", get(session::whoami).delete(session::end))
-        .route("/api/v1/tokens", get(tokens::list).post(tokens::create))
-        .route("/api/v1/tokens/{id}", delete(tokens::revoke))
-        .route("/api/v1/audit", get(audit::list))
-        .route("/api/v1/audit/export", get(audit::export))
-        .route("/api/v1/ws", get(websocket::open))
-        .route("/api/containers/{id}", delete(control::remove))
-        .route("/api/containers/{id}/inspect", get(control::inspect))
-        .route("/api/containers/{id}/logs", get(control::logs))
-        .route("/api/containers/{id}/{verb}", post(control::act))
-        .route("/metrics", get(metrics::scrape))
+    let (guarded, _) = routes::guarded().split_for_parts();
+    let guarded = guarded
         .method_not_allowed_fallback(rest::wrong_method)
         .layer(middleware::from_fn_with_state(
             api.clone(),
             access::identify,
         ));
-    // Probes have no credentials; who signs in has none yet, and does it at the page.
-    let open = Router::new()
-        .route("/health", get(rest::health))
-        .route("/api/v1/ping", get(rest::ping))
-        .route("/api/v1/session", post(session::begin))
-        .fallback(page::serve);
+    let (reporting, _) = routes::reporting().split_for_parts();
+    let reporting = reporting
+        .method_not_allowed_fallback(rest::wrong_method)
+        .layer(middleware::from_fn_with_state(
+            api.clone(),
+            reports::identify,
+        ));
+    let (open, _) = routes::open().split_for_parts();
+    let open = open.merge(openapi::page()).fallback(page::serve);
     let uncompressed = NotForContentType::new("application/octet-stream");
     open.merge(guarded)
+        .merge(reporting)
         .layer(middleware::from_fn_with_state(api.clone(), security::guard))
         .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(uncompressed)))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

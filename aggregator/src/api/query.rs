@@ -6,10 +6,10 @@ use mesoscope_topology::{Options, ViewKind};
 use super::error::ApiError;
 
 /// Hosts in one request.
-const HOSTS_MAX: usize = 64;
+pub(super) const HOSTS_MAX: usize = 64;
 /// Entries in one answer of a list.
-const LIMIT_DEFAULT: usize = 100;
-const LIMIT_MAX: usize = 1_000;
+pub(super) const LIMIT_DEFAULT: usize = 100;
+pub(super) const LIMIT_MAX: usize = 1_000;
 const HINT: &str = "view=processes|processes-by-name|containers|containers-by-image|\
                     containers-by-hostname|services|hosts, unconnected=true|false, \
                     ended=true|false, kernel_threads=true|false, system=true|false, \

@@ -4,16 +4,19 @@ use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{Method, StatusCode, Uri};
-use mesoscope_proto::v1::{ListAgentsResponse, NodeDetails, TopologyDiff};
+use mesoscope_proto::v1::{AgentInfo, NodeDetails, TopologyDiff};
 use mesoscope_service::listen::Posture;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::error::ApiError;
-use super::{Api, query};
+use super::{Api, parameters, query};
 
 type Pairs = Query<Vec<(String, String)>>;
 
-/// `GET /health`: the process serves. Agents that are gone are no failure of the aggregator.
+/// Health: the process serves. Agents that are gone are no failure of the aggregator.
+#[utoipa::path(get, path = "/health", tag = "aggregator",
+    responses((status = 200, description = "It serves", body = Health)))]
 pub(super) async fn health(State(api): State<Api>) -> Json<Health> {
     Json(Health {
         status: "ok",
@@ -22,20 +25,31 @@ pub(super) async fn health(State(api): State<Api>) -> Json<Health> {
     })
 }
 
-/// Body of `/health`.
-#[derive(Debug, Serialize)]
+/// How the process is.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Health {
+    /// `ok`.
     status: &'static str,
     version: &'static str,
     uptime_s: u64,
 }
 
-/// `GET /api/v1/ping`.
-pub(super) async fn ping() -> Json<serde_json::Value> {
-    Json(serde_json::json!({ "pong": true }))
+/// Liveness.
+#[utoipa::path(get, path = "/api/v1/ping", tag = "aggregator",
+    responses((status = 200, description = "It answers", body = Pong)))]
+pub(super) async fn ping() -> Json<Pong> {
+    Json(Pong { pong: true })
 }
 
-/// `GET /api/v1/status`: how this aggregator is set up.
+/// The answer to a ping.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Pong {
+    pong: bool,
+}
+
+/// How this aggregator is set up.
+#[utoipa::path(get, path = "/api/v1/status", tag = "aggregator",
+    responses((status = 200, description = "How it is set up", body = Status)))]
 pub(super) async fn status(State(api): State<Api>) -> Json<Status> {
     let agents = api.core.read().agents(api.core.now_ms());
     Json(Status {
@@ -51,21 +65,32 @@ pub(super) async fn status(State(api): State<Api>) -> Json<Status> {
     })
 }
 
-/// Body of `/api/v1/status`.
-#[derive(Debug, Serialize)]
+/// How this aggregator is set up.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Status {
     version: &'static str,
     started_unix_ms: u64,
     tls: bool,
+    /// Everyone has to sign in.
     authentication: bool,
+    /// Others reach it without TLS and authentication.
     insecure_listen: bool,
+    /// The audit survives a restart.
     audit_kept: bool,
+    /// What operators set survives a restart.
     settings_kept: bool,
     agents: usize,
     agents_connected: usize,
 }
 
-/// `GET /api/topology?view=...`: a whole view.
+/// A whole view, as a difference with `reset`.
+#[utoipa::path(get, path = "/api/topology", tag = "map",
+    params(parameters::ViewWithOptions),
+    responses(
+        (status = 200, description = "The view", body = TopologyDiff),
+        (status = 400, description = "A parameter that makes no sense"),
+        (status = 503, description = "Too many views are watched"),
+    ))]
 pub(super) async fn topology(
     State(api): State<Api>,
     Query(pairs): Pairs,
@@ -81,7 +106,18 @@ pub(super) async fn topology(
     })
 }
 
-/// `GET /api/topology/{view}/{id}`: everything known of one node.
+/// Everything known of one node.
+#[utoipa::path(get, path = "/api/topology/{view}/{id}", tag = "map",
+    params(
+        ("view" = String, Path, description = "The view"),
+        ("id" = String, Path, description = "The node's id, percent-encoded"),
+        ("environment" = Option<bool>, Query, description = "With environment variables (false)"),
+    ),
+    responses(
+        (status = 200, description = "The node", body = NodeDetails),
+        (status = 400, description = "No such view, or an unknown parameter"),
+        (status = 404, description = "The view has no such node"),
+    ))]
 pub(super) async fn node(
     State(api): State<Api>,
     Path((view, id)): Path<(String, String)>,
@@ -109,20 +145,58 @@ pub(super) async fn node(
     })
 }
 
-/// `GET /api/v1/agents/list`.
-pub(super) async fn agents(State(api): State<Api>) -> Json<ListAgentsResponse> {
-    Json(ListAgentsResponse {
-        agents: api.agents(),
-    })
+/// Agents by their ids.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Agents)]
+pub(super) struct List {
+    agents: Vec<AgentInfo>,
+    /// To go on with; null at the end.
+    cursor: Option<String>,
 }
 
-/// Body of a render-time report.
-#[derive(Debug, Deserialize)]
+/// Agents and reporters, by id, with what operators set for them.
+#[utoipa::path(get, path = "/api/v1/agents/list", tag = "agents", operation_id = "list_agents",
+    params(
+        ("limit" = Option<u64>, Query, minimum = 1, maximum = 1_000,
+            description = "Agents in one answer (all)"),
+        ("cursor" = Option<String>, Query, description = "From the answer before"),
+    ),
+    responses(
+        (status = 200, description = "Agents", body = List),
+        (status = 400, description = "A parameter that makes no sense"),
+    ))]
+pub(super) async fn agents(
+    State(api): State<Api>,
+    Query(pairs): Pairs,
+) -> Result<Json<List>, ApiError> {
+    let (limit, after) = query::page(&pairs)?;
+    let is_limited = pairs.iter().any(|(key, _)| key == "limit");
+    let limit = if is_limited { limit } else { usize::MAX };
+    let mut agents = api.agents();
+    agents.retain(|agent| after.as_ref().is_none_or(|after| agent.agent_id > *after));
+    let more = agents.len() > limit;
+    agents.truncate(limit);
+    let last = agents.last().filter(|_| more);
+    let cursor = last.map(|last| last.agent_id.clone());
+    Ok(Json(List { agents, cursor }))
+}
+
+/// How long the page took to draw.
+#[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct RenderTime {
+    /// From 0 to 3,600,000.
     ms: f64,
 }
 
-/// `POST /api/v1/ui/render_time`: how long the page took to draw.
+/// The page tells how long it took to draw (`scope_ui_render_time_ms`).
+#[utoipa::path(post, path = "/api/v1/ui/render_time", tag = "aggregator",
+    request_body = RenderTime,
+    responses(
+        (status = 204, description = "It is taken"),
+        (status = 400, description = "Not JSON, or out of range"),
+        (status = 415, description = "The content type is not JSON"),
+        (status = 422, description = "Not such a body"),
+    ))]
 pub(super) async fn render_time(
     State(api): State<Api>,
     body: Result<Json<RenderTime>, JsonRejection>,

@@ -9,9 +9,10 @@ use mesoscope_topology::ViewKind;
 use mesoscope_topology::search::{Completion, Found, Search, Stride};
 use serde::Serialize;
 use tokio::sync::Semaphore;
+use utoipa::ToSchema;
 
 use super::error::ApiError;
-use super::{Api, query};
+use super::{Api, parameters, query};
 
 /// Searches at once; further ones wait, and are refused after [`PATIENCE`].
 const CONCURRENT_MAX: usize = 2;
@@ -92,21 +93,23 @@ struct Asked {
     kernel_threads: bool,
 }
 
-/// Body of `GET /api/v1/search`.
-#[derive(Debug, Serialize)]
+/// What a search means.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = FoundNodes)]
 pub(super) struct Answer {
     nodes: Vec<FoundNode>,
     /// To go on with; null at the end. A page may hold fewer nodes than asked for before the end.
     cursor: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+/// A node that is meant.
+#[derive(Debug, Serialize, ToSchema)]
 struct FoundNode {
     view: &'static str,
     id: String,
     label: String,
     label_minor: String,
-    /// Null where the absence of something was asked for.
+    /// The first one that matched; null where the absence of something was asked for.
     field: Option<mesoscope_proto::v1::Field>,
 }
 
@@ -122,8 +125,8 @@ impl From<Found> for FoundNode {
     }
 }
 
-/// Body of `GET /api/v1/search/complete`.
-#[derive(Debug, Serialize)]
+/// What may be meant.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Completed {
     /// The characters that a suggestion takes the place of.
     from: usize,
@@ -131,7 +134,8 @@ pub(super) struct Completed {
     suggestions: Vec<Suggested>,
 }
 
-#[derive(Debug, Serialize)]
+/// One of the things that may be meant.
+#[derive(Debug, Serialize, ToSchema)]
 struct Suggested {
     text: String,
     /// "key" or "value".
@@ -140,7 +144,20 @@ struct Suggested {
     nodes: u32,
 }
 
-/// `GET /api/v1/search`: the nodes that a search means.
+/// The nodes that a search means.
+#[utoipa::path(get, path = "/api/v1/search", tag = "query",
+    params(
+        ("q" = String, Query, description = "The search, in its language"),
+        parameters::View,
+        ("limit" = Option<u64>, Query, maximum = 5_000, description = "Nodes in one answer (100)"),
+        ("cursor" = Option<String>, Query, description = "From the answer before"),
+        ("kernel_threads" = Option<bool>, Query, description = "These too (false)"),
+    ),
+    responses(
+        (status = 200, description = "Nodes", body = Answer),
+        (status = 400, description = "The search or a parameter can't be read"),
+        (status = 503, description = "Two others are under way"),
+    ))]
 pub(super) async fn search(
     State(api): State<Api>,
     Query(pairs): Query<Vec<(String, String)>>,
@@ -151,8 +168,19 @@ pub(super) async fn search(
     Ok(Json(answer))
 }
 
-/// `GET /api/v1/search/complete`: keys, and values of a key, that the map has for the word that ends
-/// at a character of a search.
+/// Keys, and values of a key, that the map has for the word that ends at a character of a search.
+#[utoipa::path(get, path = "/api/v1/search/complete", tag = "query",
+    operation_id = "complete_search",
+    params(
+        ("q" = Option<String>, Query, description = "What is typed so far"),
+        ("at" = Option<u64>, Query, description = "A character of it (its end)"),
+        parameters::View,
+    ),
+    responses(
+        (status = 200, description = "At most 20 suggestions", body = Completed),
+        (status = 400, description = "A parameter that makes no sense"),
+        (status = 503, description = "Two others are under way"),
+    ))]
 pub(super) async fn complete(
     State(api): State<Api>,
     Query(pairs): Query<Vec<(String, String)>>,

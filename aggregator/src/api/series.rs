@@ -5,6 +5,7 @@ use axum::extract::{Path, Query, State};
 use mesoscope_series::{COARSE_STEP_MS, FINE_STEP_MS, Range};
 use mesoscope_service::units::Duration;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Api;
 use super::error::ApiError;
@@ -18,8 +19,8 @@ const HINT: &str = "metric=KEY (may be repeated; all without it), last=1h, or fr
 
 type Pairs = Query<Vec<(String, String)>>;
 
-/// Body of an answer.
-#[derive(Debug, Serialize)]
+/// Values over time.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Series {
     id: String,
     /// Start of the first step; steps begin at multiples of their length.
@@ -32,7 +33,9 @@ pub(super) struct Series {
     cursor: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+/// Those of one metric.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SeriesValues)]
 struct Values {
     key: &'static str,
     unit: &'static str,
@@ -40,7 +43,24 @@ struct Values {
     values: Vec<Option<f64>>,
 }
 
-/// `GET /api/v1/query/agents/{agent_id}/timeseries`: of the agent's host.
+/// Time series of the agent's host.
+#[utoipa::path(get, path = "/api/v1/query/agents/{agent_id}/timeseries", tag = "query",
+    operation_id = "series_of_agent",
+    params(
+        ("agent_id" = String, Path, description = "The agent"),
+        ("metric" = Option<Vec<String>>, Query, description = "Keys; all without it"),
+        ("last" = Option<String>, Query, description = "How far back: 1h, 90s"),
+        ("from" = Option<u64>, Query, description = "In place of last: Unix milliseconds"),
+        ("to" = Option<u64>, Query, description = "In place of last: Unix milliseconds, not included"),
+        ("step" = Option<String>, Query, description = "Length of a step, from 5s to the retention (15s)"),
+        ("limit" = Option<u64>, Query, maximum = 10_000, description = "Steps in one answer (1000)"),
+        ("cursor" = Option<String>, Query, description = "From the answer before"),
+    ),
+    responses(
+        (status = 200, description = "The values", body = Series),
+        (status = 400, description = "A parameter that makes no sense, or a metric that it does not have"),
+        (status = 404, description = "It has no time series"),
+    ))]
 pub(super) async fn of_agent(
     State(api): State<Api>,
     Path(agent_id): Path<String>,
@@ -54,7 +74,24 @@ pub(super) async fn of_agent(
     answer(&api, format!("host;{agent_id}"), &pairs)
 }
 
-/// `GET /api/v1/query/nodes/{id}/timeseries`: of a host, container or process.
+/// Time series of a host, container or process.
+#[utoipa::path(get, path = "/api/v1/query/nodes/{id}/timeseries", tag = "query",
+    operation_id = "series_of_node",
+    params(
+        ("id" = String, Path, description = "The node's id, percent-encoded"),
+        ("metric" = Option<Vec<String>>, Query, description = "Keys; all without it"),
+        ("last" = Option<String>, Query, description = "How far back: 1h, 90s"),
+        ("from" = Option<u64>, Query, description = "In place of last: Unix milliseconds"),
+        ("to" = Option<u64>, Query, description = "In place of last: Unix milliseconds, not included"),
+        ("step" = Option<String>, Query, description = "Length of a step, from 5s to the retention (15s)"),
+        ("limit" = Option<u64>, Query, maximum = 10_000, description = "Steps in one answer (1000)"),
+        ("cursor" = Option<String>, Query, description = "From the answer before"),
+    ),
+    responses(
+        (status = 200, description = "The values", body = Series),
+        (status = 400, description = "A parameter that makes no sense, or a metric that it does not have"),
+        (status = 404, description = "It has no time series"),
+    ))]
 pub(super) async fn of_node(
     State(api): State<Api>,
     Path(id): Path<String>,

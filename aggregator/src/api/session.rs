@@ -7,17 +7,19 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use mesoscope_access::credentials::{Authorization, COOKIE};
 use mesoscope_access::sessions::SESSION_MS_MAX;
-use mesoscope_access::{Identity, Outcome};
+use mesoscope_access::{How, Identity, Outcome};
 use mesoscope_service::listen::Peer;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::error::ApiError;
 use super::{Api, access};
 
 const HINT: &str = "{\"name\": \"...\", \"password\": \"...\"} or {\"token\": \"...\"}";
 
-/// Body of a sign-in.
-#[derive(Deserialize)]
+/// A token, or a name and a password.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = SignIn)]
 #[serde(untagged, deny_unknown_fields)]
 pub(super) enum Shown {
     Token { token: String },
@@ -25,35 +27,60 @@ pub(super) enum Shown {
 }
 
 /// Who somebody is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Whoami {
     name: String,
+    /// `viewer`, `operator` or `admin`.
     role: &'static str,
-    how: mesoscope_access::How,
+    how: How,
     /// Whether there is anything to sign in with.
     sign_in: bool,
+    /// By a session, which can be ended.
+    session: bool,
 }
 
 impl Whoami {
-    fn of(identity: &Identity, api: &Api) -> Self {
+    fn of(identity: &Identity, session: bool, api: &Api) -> Self {
         Self {
             name: identity.name.clone(),
             role: identity.role.name(),
             how: identity.how,
             sign_in: api.sign_in.is_required(),
+            session,
         }
     }
 }
 
-/// `GET /api/v1/session`: who the request comes from.
+/// Who the request comes from.
+#[utoipa::path(get, path = "/api/v1/session", tag = "access",
+    responses((status = 200, description = "Who it is", body = Whoami)))]
 pub(super) async fn whoami(
     State(api): State<Api>,
     Extension(identity): Extension<Identity>,
+    headers: HeaderMap,
 ) -> Json<Whoami> {
-    Json(Whoami::of(&identity, &api))
+    // The order in which it is looked at who somebody is.
+    let session = api.sign_in.is_required()
+        && !headers.contains_key(header::AUTHORIZATION)
+        && identity.how != How::Certificate
+        && access::session(&headers).is_some();
+    Json(Whoami::of(&identity, session, &api))
 }
 
-/// `POST /api/v1/session`: begins a session, kept in a cookie.
+/// Begins a session, kept in a cookie.
+#[utoipa::path(post, path = "/api/v1/session", tag = "access", operation_id = "begin_session",
+    request_body = Shown,
+    responses(
+        (status = 200, description = "Who it is; the cookie is set", body = Whoami,
+            headers(("set-cookie" = String, description = "The session"))),
+        (status = 400, description = "Not JSON"),
+        (status = 401, description = "What was shown opens nothing"),
+        (status = 409, description = "Nobody has to sign in here"),
+        (status = 415, description = "The content type is not JSON"),
+        (status = 422, description = "Not such a body"),
+        (status = 429, description = "Too many failed sign-ins",
+            headers(("retry-after" = u64, description = "Seconds to wait"))),
+    ))]
 pub(super) async fn begin(
     State(api): State<Api>,
     ConnectInfo(peer): ConnectInfo<Peer>,
@@ -90,11 +117,13 @@ pub(super) async fn begin(
     .await;
     let secret = api.sign_in.gate.begin_session(who, now_ms);
     let cookie = cookie(&secret, SESSION_MS_MAX / 1_000, peer.tls);
-    let told = Json(Whoami::of(&identity, &api));
+    let told = Json(Whoami::of(&identity, true, &api));
     Ok(([(header::SET_COOKIE, cookie)], told).into_response())
 }
 
-/// `DELETE /api/v1/session`: ends the session of the cookie.
+/// Ends the session of the cookie.
+#[utoipa::path(delete, path = "/api/v1/session", tag = "access", operation_id = "end_session",
+    responses((status = 204, description = "It has ended")))]
 pub(super) async fn end(
     State(api): State<Api>,
     ConnectInfo(peer): ConnectInfo<Peer>,

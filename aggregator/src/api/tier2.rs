@@ -8,6 +8,7 @@ use mesoscope_access::{Identity, Role};
 use mesoscope_proto::v1::{AgentInfo, NodeDetails};
 use mesoscope_topology::ViewKind;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::Api;
 use super::error::ApiError;
@@ -19,17 +20,33 @@ const CONTAINERS_MAX: usize = 1_000;
 const HINT: &str =
     "{\"enabled\": true, \"containers\": [\"ID\", ...]}; no containers: the whole node";
 
-/// Body of a tier-2 request.
-#[derive(Debug, Deserialize)]
+/// What tier 2 is to be.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = Tier2Switch)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
     enabled: bool,
+    /// Ids, or their first 12 digits; none: the whole node. At most 1,000.
     #[serde(default)]
     containers: Vec<String>,
 }
 
-/// `POST /api/v1/agents/{agent_id}/tier2`: turns the costlier observation on or off, for the whole
-/// node or for some of its containers.
+/// Turns the costlier observation on or off, for the whole node or for some of its containers.
+///
+/// Needs the role operator.
+#[utoipa::path(post, path = "/api/v1/agents/{agent_id}/tier2", tag = "agents",
+    operation_id = "switch_tier2",
+    params(("agent_id" = String, Path, description = "The agent")),
+    request_body = Asked,
+    responses(
+        (status = 204, description = "It is written down and told to the agent"),
+        (status = 400, description = "Too many containers, or not JSON"),
+        (status = 404, description = "No such agent is connected, or it reports no such container"),
+        (status = 409, description = "One container can't be left out while it is on for the node"),
+        (status = 415, description = "The content type is not JSON"),
+        (status = 422, description = "Not such a body"),
+        (status = 507, description = "Too many settings, or no room on the disk"),
+    ))]
 pub(super) async fn switch(
     State(api): State<Api>,
     Path(agent_id): Path<String>,
@@ -66,6 +83,15 @@ impl Api {
             agent.settings = self.settings.of(&agent.agent_id).map(Into::into);
         }
         agents
+    }
+
+    /// One agent, with what operators set for it.
+    pub(super) fn agent(&self, agent_id: &str) -> Option<AgentInfo> {
+        let agent = self.core.read().agent(agent_id, self.core.now_ms());
+        agent.map(|agent| AgentInfo {
+            settings: self.settings.of(agent_id).map(Into::into),
+            ..agent
+        })
     }
 
     /// Everything known of one node, with how tier 2 stands there.

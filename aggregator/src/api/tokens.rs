@@ -4,36 +4,58 @@ use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Extension, Path, Query, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 use mesoscope_access::book::{TokensError, Wanted};
 use mesoscope_access::token::Token;
 use mesoscope_access::{Identity, Role};
 use mesoscope_service::units::Duration;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::error::ApiError;
-use super::{Api, query};
+use super::{Api, parameters, query};
 
 const HINT: &str =
     "{\"name\": \"ci\", \"role\": \"viewer|operator|admin\", \"expires_in\": \"90d\"}";
 
-/// Body of a request for a token.
-#[derive(Debug, Deserialize)]
+/// A token to be made.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = NewToken)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
     name: String,
     role: Role,
+    /// A duration: `90d`.
     expires_in: String,
 }
 
+/// A new token with its text.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CreatedToken)]
+pub(super) struct Created {
+    #[serde(flatten)]
+    token: Token,
+    /// The text, to be shown as `Authorization: Bearer TEXT`.
+    #[serde(rename = "token")]
+    text: String,
+}
+
 /// Tokens by id.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Tokens)]
 pub(super) struct List {
     tokens: Vec<Token>,
     cursor: Option<String>,
 }
 
-/// `GET /api/v1/tokens`.
+/// API tokens without their texts; those that expired within 30 days included.
+///
+/// Needs the role admin.
+#[utoipa::path(get, path = "/api/v1/tokens", tag = "access", operation_id = "list_tokens",
+    params(parameters::Page),
+    responses(
+        (status = 200, description = "Tokens", body = List),
+        (status = 400, description = "A parameter that makes no sense"),
+    ))]
 pub(super) async fn list(
     State(api): State<Api>,
     Extension(identity): Extension<Identity>,
@@ -49,12 +71,24 @@ pub(super) async fn list(
     Ok(Json(List { tokens, cursor }))
 }
 
-/// `POST /api/v1/tokens`: makes one; only this answer holds its text.
+/// Makes a token; only this answer holds its text.
+///
+/// Needs the role admin.
+#[utoipa::path(post, path = "/api/v1/tokens", tag = "access", operation_id = "create_token",
+    request_body = Asked,
+    responses(
+        (status = 201, description = "The token", body = Created),
+        (status = 400, description = "A name, role or duration that makes no sense"),
+        (status = 409, description = "There is no --data-dir to keep it"),
+        (status = 415, description = "The content type is not JSON"),
+        (status = 422, description = "Not such a body"),
+        (status = 507, description = "Too many tokens, or no room on the disk"),
+    ))]
 pub(super) async fn create(
     State(api): State<Api>,
     Extension(identity): Extension<Identity>,
     body: Result<Json<Asked>, JsonRejection>,
-) -> Result<Response, ApiError> {
+) -> Result<(StatusCode, Json<Created>), ApiError> {
     identity.require(Role::Admin)?;
     let Json(asked) =
         body.map_err(|error| ApiError::new(error.status(), error.body_text(), HINT))?;
@@ -80,12 +114,20 @@ pub(super) async fn create(
         api.sign_in.gate.tokens.create(wanted, now_ms)
     });
     let (token, text) = api.audited(entry, making).await?;
-    let mut body = serde_json::json!(token);
-    body["token"] = text.into();
-    Ok((StatusCode::CREATED, Json(body)).into_response())
+    let created = Created { token, text };
+    Ok((StatusCode::CREATED, Json(created)))
 }
 
-/// `DELETE /api/v1/tokens/{id}`: from now on it opens nothing.
+/// Revokes a token: from now on it opens nothing.
+///
+/// Needs the role admin.
+#[utoipa::path(delete, path = "/api/v1/tokens/{id}", tag = "access", operation_id = "revoke_token",
+    params(("id" = String, Path, description = "The token's id")),
+    responses(
+        (status = 204, description = "It opens nothing any more"),
+        (status = 404, description = "There is no such token"),
+        (status = 507, description = "No room on the disk"),
+    ))]
 pub(super) async fn revoke(
     State(api): State<Api>,
     Extension(identity): Extension<Identity>,

@@ -14,18 +14,18 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::access::LetInBy;
 use super::error::ApiError;
-use super::{Api, query};
+use super::{Api, parameters, query};
 use crate::views::Subscription;
 
 /// Largest message of a client.
 const MESSAGE_BYTES_MAX: usize = 64 << 10;
-const PING_PERIOD: Duration = Duration::from_secs(20);
+pub(super) const PING_PERIOD: Duration = Duration::from_secs(20);
 /// Whether the client would still be let in is asked so often.
-const CHECK_PERIOD: Duration = Duration::from_secs(5);
+pub(super) const CHECK_PERIOD: Duration = Duration::from_secs(5);
 /// A client that has said nothing for so long, pongs included, is gone.
-const SILENCE_MAX: Duration = Duration::from_secs(70);
+pub(super) const SILENCE_MAX: Duration = Duration::from_secs(70);
 /// A client that does not take a message within this is gone.
-const SEND_DEADLINE: Duration = Duration::from_secs(30);
+pub(super) const SEND_DEADLINE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -35,7 +35,16 @@ struct Subscribe {
     options: ViewOptions,
 }
 
-/// Upgrades a request whose query names the first view.
+/// A view, live: a WebSocket of `TopologyDiff`s as JSON texts, the first with `reset`.
+///
+/// Send `{"view": "...", "options": {...}}` to look at another view. Pings are answered.
+#[utoipa::path(get, path = "/api/v1/ws", tag = "map", operation_id = "watch_topology",
+    params(parameters::ViewWithOptions),
+    responses(
+        (status = 101, description = "The WebSocket is open"),
+        (status = 400, description = "A parameter that makes no sense, or no upgrade was asked for"),
+        (status = 426, description = "The connection can't be upgraded"),
+    ))]
 pub(super) async fn open(
     State(api): State<Api>,
     Extension(let_in_by): Extension<LetInBy>,

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 /// An agent that sends more than it was allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("more of a log came than was allowed")]
+#[error("more came than was allowed")]
 pub(super) struct Overrun;
 
 /// One log, shared by the stream that fills it and the reader.

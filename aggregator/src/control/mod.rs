@@ -5,38 +5,41 @@
 //! | `mod.rs` | which agent is asked, how long it may take, what came of it |
 //! | `requests.rs` | the requests of one stream that wait for their answers (no I/O) |
 //! | `log.rs` | a log on its way from an agent to a slow reader, bounded (no I/O) |
+//! | `terminal.rs` | a terminal between an agent and whoever sits before it, bounded (no I/O) |
+//! | `flows.rs` | reading a log, sitting before a terminal |
 //! | `service.rs` | the gRPC service that agents open |
 
+mod flows;
 mod log;
 mod requests;
 mod service;
+mod terminal;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::body::Bytes;
 use mesoscope_proto::v1::control_request::Message;
-use mesoscope_proto::v1::{
-    ContainerLogs, ControlCancel, ControlOutcome, ControlRequest, ControlResult, LogCredit,
-};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use mesoscope_proto::v1::{ControlOutcome, ControlRequest, ControlResult};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use log::Pipe;
+pub use flows::{LogReader, Terminal};
 use requests::Requests;
 pub use service::{ControlService, MESSAGE_BYTES_MAX};
 
 /// Longer than an agent waits for its engine, so that its answer comes first.
 const OUTCOME_PATIENCE: Duration = Duration::from_secs(120);
-/// How long a log may take to begin.
-const LOG_PATIENCE: Duration = Duration::from_secs(45);
-/// Bytes of one log that may be under way.
+/// How long a log or terminal may take to begin.
+const BEGIN_PATIENCE: Duration = Duration::from_secs(45);
+/// Bytes of one log or terminal that may be under way.
 const WINDOW_BYTES: u32 = 256 << 10;
 /// Logs under way at most, of all agents: with the window, what they may hold.
 pub const LOGS_MAX: usize = 128;
+/// Terminals under way at most, of all agents, and commands that are waited for.
+pub const TERMINALS_MAX: usize = 64;
 /// Requests that wait for an agent to read them.
 const OUTBOX: usize = 256;
 
@@ -65,6 +68,7 @@ pub enum ControlError {
 pub struct Control {
     links: Mutex<HashMap<String, Arc<Link>>>,
     logs: Arc<Semaphore>,
+    terminals: Arc<Semaphore>,
 }
 
 impl Default for Control {
@@ -72,6 +76,7 @@ impl Default for Control {
         Self {
             links: Mutex::default(),
             logs: Arc::new(Semaphore::new(LOGS_MAX)),
+            terminals: Arc::new(Semaphore::new(TERMINALS_MAX)),
         }
     }
 }
@@ -117,6 +122,12 @@ impl Control {
         LOGS_MAX.saturating_sub(self.logs.available_permits())
     }
 
+    /// Terminals under way.
+    #[must_use]
+    pub fn terminals(&self) -> usize {
+        TERMINALS_MAX.saturating_sub(self.terminals.available_permits())
+    }
+
     /// Requests that wait for their answers, and how many may.
     #[must_use]
     pub fn waiting(&self) -> (usize, usize) {
@@ -150,42 +161,6 @@ impl Control {
         let outcome = waited.map_err(|_| ControlError::Late)?;
         done(outcome.map_err(|_| ControlError::Gone)?)
     }
-
-    /// Begins to read a log.
-    ///
-    /// # Errors
-    /// [`ControlError`].
-    pub async fn read_log(
-        &self,
-        agent_id: &str,
-        generation: u64,
-        asked: ContainerLogs,
-    ) -> Result<LogReader, ControlError> {
-        let link = self.link(agent_id, generation);
-        let link = link.ok_or_else(|| ControlError::NotThere(agent_id.to_owned()))?;
-        let slot = self.logs.clone().try_acquire_owned();
-        let slot = slot.map_err(|_| ControlError::TooMany)?;
-        let opened = lock(&link.requests).open_log(WINDOW_BYTES);
-        let (number, pipe) = opened.ok_or(ControlError::TooMany)?;
-        let asked = ContainerLogs {
-            window_bytes: WINDOW_BYTES,
-            ..asked
-        };
-        link.tell(number, Message::Logs(asked));
-        // From here on, dropping it tells the agent.
-        let reader = LogReader {
-            link,
-            number,
-            pipe,
-            owed: 0,
-            _slot: slot,
-        };
-        let began = timeout(LOG_PATIENCE, reader.pipe.begun()).await;
-        match began.map_err(|_| ControlError::Late)? {
-            Ok(()) => Ok(reader),
-            Err(outcome) => done(outcome).and(Ok(reader)),
-        }
-    }
 }
 
 /// What is not done is an error.
@@ -193,40 +168,5 @@ fn done(outcome: ControlOutcome) -> Result<ControlOutcome, ControlError> {
     match outcome.result() {
         ControlResult::Done => Ok(outcome),
         result => Err(ControlError::Refused(result, outcome.message)),
-    }
-}
-
-/// A log under way. Dropping it ends the reading at the agent, too.
-#[derive(Debug)]
-pub struct LogReader {
-    link: Arc<Link>,
-    number: u64,
-    pipe: Arc<Pipe>,
-    /// Bytes that were taken, and that the agent may send anew.
-    owed: u32,
-    _slot: OwnedSemaphorePermit,
-}
-
-impl LogReader {
-    /// The next bytes, as text to show: what was left out is said in a line. `None` at the end.
-    /// What was given before counts as taken.
-    pub async fn next(&mut self) -> Option<Bytes> {
-        if self.owed > 0 {
-            let bytes = std::mem::take(&mut self.owed);
-            let credit = Message::Credit(LogCredit { bytes });
-            self.link.tell(self.number, credit);
-        }
-        let (text, owed) = self.pipe.next().await?;
-        self.owed = owed;
-        Some(text.into())
-    }
-}
-
-impl Drop for LogReader {
-    fn drop(&mut self) {
-        if lock(&self.link.requests).forget(self.number) {
-            let cancel = Message::Cancel(ControlCancel {});
-            self.link.tell(self.number, cancel);
-        }
     }
 }

@@ -8,6 +8,7 @@ use mesoscope_proto::v1::{ControlAnswer, ControlOutcome, ControlResult};
 use tokio::sync::oneshot;
 
 use super::log::{Overrun, Pipe};
+use super::terminal::Screen;
 
 /// Requests of one agent that wait.
 pub(super) const WAITING_MAX: usize = 64;
@@ -32,6 +33,7 @@ pub(super) struct Requests {
 enum Waiting {
     Outcome(oneshot::Sender<ControlOutcome>),
     Log(Arc<Pipe>),
+    Terminal(Arc<Screen>),
 }
 
 impl Requests {
@@ -45,6 +47,12 @@ impl Requests {
     pub(super) fn open_log(&mut self, window_bytes: u32) -> Option<(u64, Arc<Pipe>)> {
         let pipe = Arc::new(Pipe::new(window_bytes));
         Some((self.insert(Waiting::Log(pipe.clone()))?, pipe))
+    }
+
+    /// The same for a terminal.
+    pub(super) fn open_terminal(&mut self, window_bytes: u32) -> Option<(u64, Arc<Screen>)> {
+        let screen = Arc::new(Screen::new(window_bytes));
+        Some((self.insert(Waiting::Terminal(screen.clone()))?, screen))
     }
 
     fn insert(&mut self, waiting: Waiting) -> Option<u64> {
@@ -74,13 +82,27 @@ impl Requests {
                     // It may have gone at this moment.
                     Some(Waiting::Outcome(sender)) => drop(sender.send(outcome)),
                     Some(Waiting::Log(pipe)) => pipe.end(outcome),
+                    Some(Waiting::Terminal(screen)) => screen.end(outcome),
                     None => {}
                 }
                 Ok(())
             }
             Some(Answer::Log(chunk)) => match self.waiting.get(&number) {
                 Some(Waiting::Log(pipe)) => Ok(pipe.take(chunk)?),
-                Some(Waiting::Outcome(_)) => Err(Broken::Answer),
+                Some(_) => Err(Broken::Answer),
+                None => Ok(()),
+            },
+            Some(Answer::Terminal(output)) => match self.waiting.get(&number) {
+                Some(Waiting::Terminal(screen)) => Ok(screen.take(&output)?),
+                Some(_) => Err(Broken::Answer),
+                None => Ok(()),
+            },
+            Some(Answer::Typing(credit)) => match self.waiting.get(&number) {
+                Some(Waiting::Terminal(screen)) => {
+                    screen.allow(&credit);
+                    Ok(())
+                }
+                Some(_) => Err(Broken::Answer),
                 None => Ok(()),
             },
             Some(Answer::Hello(_)) | None => Err(Broken::Answer),
@@ -90,13 +112,16 @@ impl Requests {
     /// The stream has ended: nothing is answered any more, nor asked.
     pub(super) fn end(&mut self) {
         for (_, waiting) in self.waiting.drain() {
-            // Whoever waits for an outcome hears of it by the end of its channel.
-            if let Waiting::Log(pipe) = waiting {
-                pipe.end(ControlOutcome {
-                    result: ControlResult::Unavailable.into(),
-                    message: "the agent went away".to_owned(),
-                    ..ControlOutcome::default()
-                });
+            let gone = ControlOutcome {
+                result: ControlResult::Unavailable.into(),
+                message: "the agent went away".to_owned(),
+                ..ControlOutcome::default()
+            };
+            match waiting {
+                // Heard of by the end of the channel.
+                Waiting::Outcome(_) => {}
+                Waiting::Log(pipe) => pipe.end(gone),
+                Waiting::Terminal(screen) => screen.end(gone),
             }
         }
     }
@@ -104,7 +129,7 @@ impl Requests {
 
 #[cfg(test)]
 mod tests {
-    use mesoscope_proto::v1::{ControlHello, LogChunk};
+    use mesoscope_proto::v1::{ControlHello, LogChunk, TerminalCredit, TerminalOutput};
 
     use super::*;
 
@@ -180,6 +205,14 @@ mod tests {
         let hello = answer(0, Answer::Hello(ControlHello::default()));
         assert_eq!(requests.take(hello), Err(Broken::Answer));
         assert_eq!(requests.take(ControlAnswer::default()), Err(Broken::Answer));
+        for other in [
+            Answer::Terminal(TerminalOutput::default()),
+            Answer::Typing(TerminalCredit::default()),
+        ] {
+            assert_eq!(requests.take(answer(log, other)), Err(Broken::Answer));
+        }
+        let (terminal, _screen) = requests.open_terminal(4).expect("room");
+        assert_eq!(requests.take(chunk(terminal, b"x")), Err(Broken::Answer));
         requests
             .take(chunk(log, b"four"))
             .expect("within the window");
@@ -194,7 +227,9 @@ mod tests {
         let mut requests = Requests::default();
         let (_, answer) = requests.open().expect("room");
         let (_, pipe) = requests.open_log(100).expect("room");
+        let (_, screen) = requests.open_terminal(100).expect("room");
         requests.end();
+        assert!(screen.next().await.is_err());
         assert!(answer.await.is_err());
         assert_eq!(
             pipe.begun().await.expect_err("ended").message,

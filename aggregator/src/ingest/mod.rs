@@ -1,14 +1,22 @@
-//! The agents' streams.
+//! The agents' streams, and reports.
 //!
 //! | file | what it does |
 //! |---|---|
 //! | `progress.rs` | what to do with a batch: apply, ignore, ask for a snapshot (no I/O) |
-//! | `registry.rs` | one stream per agent; hands the changes to the topology |
+//! | `registry.rs` | one stream per agent |
+//! | `intake.rs` | changes go into the topology and the series |
+//! | `report.rs` | a report as JSON (no I/O) |
+//! | `reporters.rs` | who may report for which agent id, and for how long it is there |
 //! | `uplink.rs` | the gRPC service |
 
+mod intake;
 mod progress;
 mod registry;
+mod report;
+mod reporters;
 mod uplink;
 
 pub use registry::Registry;
+pub use report::{ENTRIES_MAX, InvalidReport, REPORT_BYTES_MAX, Report};
+pub use reporters::{Holder, REPORT_WITHIN, ReporterRefused};
 pub use uplink::{MESSAGE_BYTES_MAX, UplinkService};

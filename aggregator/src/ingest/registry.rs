@@ -10,38 +10,38 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
+use super::intake::{Intake, Told};
 use super::progress::{Progress, Verdict};
+use super::reporters::Reporter;
 use crate::core::Core;
 use crate::metrics::Metrics;
 use crate::series::{Made, Recorder};
 use crate::store::Settings;
 use crate::tier2::Setting;
 
-/// Changes applied under one lock of the topology, so that readers get their turn.
-const CHANGES_PER_LOCK: usize = 512;
 /// Messages waiting for an agent that does not read.
 const OUTBOX: usize = 16;
 
 /// All agents that have or had a stream.
 #[derive(Debug)]
 pub struct Registry {
-    core: Arc<Core>,
-    metrics: Arc<Metrics>,
+    pub(super) intake: Intake,
     settings: Arc<Settings>,
-    series: Arc<Recorder>,
-    slots: Mutex<HashMap<String, Arc<Mutex<Slot>>>>,
+    pub(super) slots: Mutex<HashMap<String, Arc<Mutex<Slot>>>>,
 }
 
 #[derive(Debug, Default)]
-struct Slot {
-    progress: Progress,
-    stream: Option<Stream>,
+pub(super) struct Slot {
+    pub(super) progress: Progress,
+    pub(super) stream: Option<Stream>,
+    /// Who reports in its place, or did.
+    pub(super) reporter: Option<Reporter>,
     /// Grows with each stream, so that a replaced one can't touch what follows.
     streams: u64,
 }
 
 #[derive(Debug)]
-struct Stream {
+pub(super) struct Stream {
     generation: u64,
     agent: AgentKey,
     outbox: mpsc::Sender<AggregatorMessage>,
@@ -51,9 +51,7 @@ struct Stream {
 /// An agent's stream, from its Hello to its end. Dropping it disconnects the agent.
 #[derive(Debug)]
 pub(super) struct Session {
-    core: Arc<Core>,
-    metrics: Arc<Metrics>,
-    series: Arc<Recorder>,
+    intake: Intake,
     slot: Arc<Mutex<Slot>>,
     number: u64,
     agent: AgentKey,
@@ -78,7 +76,14 @@ pub(super) enum Taken {
     Dropped,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+impl Slot {
+    /// Nobody has told anything under this id.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.streams == 0 && self.reporter.is_none()
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -97,11 +102,14 @@ impl Registry {
         settings: Arc<Settings>,
         series: Arc<Recorder>,
     ) -> Arc<Self> {
-        Arc::new(Self {
+        let intake = Intake {
             core,
             metrics,
-            settings,
             series,
+        };
+        Arc::new(Self {
+            intake,
+            settings,
             slots: Mutex::default(),
         })
     }
@@ -129,19 +137,20 @@ impl Registry {
             stream.replaced.cancel();
         }
         let connected = self
+            .intake
             .core
             .change(|topology, now_ms, events| topology.connect_agent(&hello, now_ms, events));
         let agent = match connected {
             Ok(agent) => agent,
             Err(refused) => {
-                if state.streams == 0 {
+                if state.is_fresh() {
                     slots.remove(&hello.agent_id);
                 }
                 return Err(Status::resource_exhausted(refused.to_string()));
             }
         };
-        self.series
-            .connect(agent, &hello.agent_id, self.core.now_ms());
+        let now_ms = self.intake.core.now_ms();
+        self.intake.series.connect(agent, &hello.agent_id, now_ms);
         let welcome = state.progress.welcome(&hello, env!("CARGO_PKG_VERSION"));
         let (outbox, inbox) = mpsc::channel(OUTBOX);
         let replaced = CancellationToken::new();
@@ -149,6 +158,8 @@ impl Registry {
             // A fresh channel has room.
             let _ = outbox.try_send(configure(setting));
         }
+        // It knows its node better than any reporter.
+        state.reporter = None;
         state.streams += 1;
         state.stream = Some(Stream {
             generation: hello.generation,
@@ -157,9 +168,7 @@ impl Registry {
             replaced: replaced.clone(),
         });
         let session = Session {
-            core: self.core.clone(),
-            metrics: self.metrics.clone(),
-            series: self.series.clone(),
+            intake: self.intake.clone(),
             slot: slot.clone(),
             number: state.streams,
             agent,
@@ -199,7 +208,7 @@ impl Registry {
     pub fn clean(&self) {
         let mut slots = lock(&self.slots);
         slots.retain(|agent_id, slot| {
-            lock(slot).stream.is_some() || self.core.read().find_agent(agent_id).is_some()
+            lock(slot).stream.is_some() || self.intake.core.read().find_agent(agent_id).is_some()
         });
     }
 }
@@ -208,7 +217,7 @@ fn configure(setting: Setting) -> AggregatorMessage {
     message(aggregator_message::Message::Configure(setting.into()))
 }
 
-fn check_hello(hello: &Hello) -> Result<(), Status> {
+pub(super) fn check_hello(hello: &Hello) -> Result<(), Status> {
     const NAME_BYTES_MAX: usize = 256;
     for (what, text) in [
         ("agent_id", &hello.agent_id),
@@ -236,7 +245,7 @@ impl Session {
         if state.streams != self.number {
             return Err(self.replaced_status());
         }
-        let ingest = &self.metrics.ingest;
+        let ingest = &self.intake.metrics.ingest;
         ingest.batches.inc();
         if batch.changes.iter().any(|change| change.change.is_none()) {
             ingest.refused.with_label_values(&["empty change"]).inc();
@@ -275,12 +284,6 @@ impl Session {
     }
 
     fn apply(&self, batch: Batch, begin: bool, end: bool) -> Result<(), ChangeRefused> {
-        let agent = self.agent;
-        if begin {
-            self.core
-                .change(|topology, _, _| topology.begin_snapshot(agent));
-            self.series.begin_snapshot(agent, self.core.now_ms());
-        }
         let made = if batch.sequence < self.sequence_next {
             Made::Before
         } else {
@@ -288,52 +291,13 @@ impl Session {
                 agent_ns: batch.time_unix_ns,
             }
         };
-        let mut changes = batch.changes.into_iter();
-        loop {
-            let part: Vec<_> = changes.by_ref().take(CHANGES_PER_LOCK).collect();
-            let last = part.len() < CHANGES_PER_LOCK;
-            self.metrics
-                .ingest
-                .changes
-                .inc_by(u64::try_from(part.len()).unwrap_or(0));
-            let mut told = Vec::new();
-            let applied = self.core.change(|topology, now_ms, events| {
-                topology.touch(agent, now_ms);
-                for change in part {
-                    if topology.is_measured(agent, &change) {
-                        told.extend(self.series.read(agent, &change));
-                    }
-                    match topology.apply(agent, change, now_ms, events) {
-                        Ok(()) => {}
-                        Err(ChangeRefused::UnknownAgent) => {
-                            return Err(ChangeRefused::UnknownAgent);
-                        }
-                        Err(refused) => self.refused(refused),
-                    }
-                }
-                if last && end {
-                    topology.end_snapshot(agent, now_ms, events);
-                }
-                Ok(())
-            });
-            self.series.take(agent, told, made, self.core.now_ms());
-            if last || applied.is_err() {
-                if end && applied.is_ok() {
-                    self.series.end_snapshot(agent);
-                }
-                return applied;
-            }
-        }
-    }
-
-    fn refused(&self, refused: ChangeRefused) {
-        let kind = match refused {
-            ChangeRefused::Malformed(_) => "malformed change",
-            ChangeRefused::Full(_) => "bound reached",
-            ChangeRefused::UnknownAgent => "unknown agent",
+        let told = Told {
+            changes: batch.changes,
+            begin,
+            end,
+            made,
         };
-        self.metrics.ingest.refused.with_label_values(&[kind]).inc();
-        tracing::debug!(agent = self.agent_id, %refused, "a change was refused");
+        self.intake.apply(self.agent, told)
     }
 
     /// The sequence number that the agent may forget up to.
@@ -358,10 +322,7 @@ impl Drop for Session {
             return;
         }
         if let Some(stream) = state.stream.take() {
-            self.core.change(|topology, now_ms, events| {
-                topology.disconnect_agent(stream.agent, now_ms, events);
-            });
-            self.series.disconnect(stream.agent, self.core.now_ms());
+            self.intake.disconnect(stream.agent);
         }
     }
 }

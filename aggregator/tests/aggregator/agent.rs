@@ -56,6 +56,17 @@ impl Agent {
         agent
     }
 
+    /// Connects with its next generation and reports `changes` as its snapshot.
+    pub async fn with_snapshot_again(
+        aggregator: &Aggregator,
+        agent_id: &str,
+        changes: Vec<Change>,
+    ) -> Self {
+        let (mut agent, _) = Self::connect(aggregator, hello(agent_id, 2, 0)).await;
+        agent.send(SnapshotPart::Whole, changes).await;
+        agent
+    }
+
     pub async fn connect(aggregator: &Aggregator, hello: Hello) -> (Self, Welcome) {
         let client = UplinkClient::new(channel(aggregator).await);
         Self::open(client, hello).await.expect("welcome")

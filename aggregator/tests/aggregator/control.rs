@@ -17,11 +17,11 @@ use tonic::{Code, Status, Streaming};
 use super::agent::{Agent, channel, hello, host};
 use super::binary::{Aggregator, Answer, PATIENCE, eventually};
 
-fn id(digit: char) -> String {
+pub fn id(digit: char) -> String {
     digit.to_string().repeat(64)
 }
 
-fn container(digit: char) -> Change {
+pub fn container(digit: char) -> Change {
     Change {
         change: Some(Kind::Container(Container {
             id: id(digit),
@@ -33,13 +33,13 @@ fn container(digit: char) -> Change {
 }
 
 /// An agent's stream for control.
-struct Control {
+pub struct Control {
     answers: mpsc::Sender<ControlAnswer>,
-    requests: Streaming<ControlRequest>,
+    pub requests: Streaming<ControlRequest>,
 }
 
 impl Control {
-    async fn open(aggregator: &Aggregator, agent_id: &str, generation: u64) -> Self {
+    pub async fn open(aggregator: &Aggregator, agent_id: &str, generation: u64) -> Self {
         let (answers, answered) = mpsc::channel(1_024);
         let control = ControlHello {
             agent_id: agent_id.to_owned(),
@@ -56,14 +56,14 @@ impl Control {
         Self { answers, requests }
     }
 
-    async fn asked(&mut self) -> Result<(u64, Message), Status> {
+    pub async fn asked(&mut self) -> Result<(u64, Message), Status> {
         let request = tokio::time::timeout(PATIENCE, self.requests.message()).await;
         let request = request.expect("asked in time")?;
         let request = request.ok_or_else(|| Status::cancelled("the stream ended"))?;
         Ok((request.request, request.message.expect("not empty")))
     }
 
-    async fn say(&self, request: u64, said: Said) {
+    pub async fn say(&self, request: u64, said: Said) {
         let answer = ControlAnswer {
             request,
             answer: Some(said),
@@ -74,11 +74,12 @@ impl Control {
             .expect("the stream is there");
     }
 
-    async fn end(&self, request: u64, result: ControlResult, message: &str) {
+    pub async fn end(&self, request: u64, result: ControlResult, message: &str) {
         let outcome = ControlOutcome {
             result: result.into(),
             message: message.to_owned(),
             inspection: "{\"Id\":\"x\"}".to_owned(),
+            ..ControlOutcome::default()
         };
         self.say(request, Said::Outcome(outcome)).await;
     }
@@ -94,7 +95,7 @@ impl Control {
 }
 
 /// An agent that reports a container and can be asked.
-async fn connected(aggregator: &Aggregator) -> (Agent, Control) {
+pub async fn connected(aggregator: &Aggregator) -> (Agent, Control) {
     let reported = vec![host("a.example", "10.0.0.1"), container('1')];
     let mut agent = Agent::with_snapshot(aggregator, "a", reported).await;
     agent.acknowledged().await;
@@ -380,6 +381,9 @@ async fn without_a_sign_in_nobody_controls_what_others_reach() {
         ("DELETE", path("")),
         ("GET", path("/logs")),
         ("GET", path("/inspect")),
+        ("GET", path("/exec")),
+        ("GET", path("/attach")),
+        ("POST", path("/exec")),
     ] {
         let answer = aggregator.request(method, &path, &[], "").await;
         assert_eq!(answer.status, 403, "{method} {path}: {answer:?}");

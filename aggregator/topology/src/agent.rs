@@ -123,6 +123,11 @@ impl Agent {
         self.stale = false;
     }
 
+    /// What is known of it is all that there is: no snapshot is on its way.
+    pub(crate) fn tells_all(&self) -> bool {
+        self.connected && self.has_snapshot && !self.in_snapshot
+    }
+
     /// Nothing that happens on its node is missing from the map.
     pub(crate) fn is_complete(&self) -> bool {
         self.connected

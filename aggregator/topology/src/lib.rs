@@ -73,7 +73,7 @@ mod view;
 pub use error::{AgentRefused, ChangeRefused};
 pub use keys::AgentKey;
 pub use limits::Limits;
-pub use lookup::{KnownContainer, Place};
+pub use lookup::{KnownContainer, Place, Standing};
 pub use options::{Options, UnknownView, ViewKind};
 pub use stats::{Counter, Fill, Stats};
 pub use topology::Topology;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mesoscope_proto::v1::{self, change::Change};
 
-use crate::{AgentKey, Topology, ViewKind, entities::Container, graph::Subject};
+use crate::{AgentKey, Topology, ViewKind, agent::Agent, entities::Container, graph::Subject};
 
 /// Digits of an id that every tool shows, and that are taken for the whole.
 const SHORT_ID: usize = 12;
@@ -28,7 +28,46 @@ pub struct Place {
     pub container: Option<KnownContainer>,
 }
 
+/// How an agent stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Its id.
+    pub id: Arc<str>,
+    /// The host that it reports from.
+    pub hostname: Arc<str>,
+    /// It has a stream.
+    pub connected: bool,
+    /// Nothing that happens on its node is missing from the map.
+    pub complete: bool,
+    /// When it was last heard of.
+    pub last_seen_ms: u64,
+}
+
 impl Topology {
+    /// How each agent stands, in no order.
+    #[must_use]
+    pub fn standings(&self) -> Vec<Standing> {
+        let standing = |agent: &Agent| Standing {
+            id: agent.id.clone(),
+            hostname: agent.hostname.clone(),
+            connected: agent.connected,
+            complete: agent.is_complete(),
+            last_seen_ms: agent.last_seen_ms,
+        };
+        self.agents.values().map(standing).collect()
+    }
+
+    /// The containers of an agent as events have them; `None` while it can't be told which are there.
+    #[must_use]
+    pub fn containers_told(&self, agent_id: &str) -> Option<Vec<v1::Container>> {
+        let agent = &self.agents[self.find_agent(agent_id)?];
+        agent.tells_all().then(|| {
+            let entries = agent.containers.values().map(|key| &self.containers[*key]);
+            let known = entries.filter(|entry| entry.known);
+            known.map(Container::to_event).collect()
+        })
+    }
+
     /// The agent with this id, as [`Self::agents`] has it.
     #[must_use]
     pub fn agent(&self, agent_id: &str, now_ms: u64) -> Option<v1::AgentInfo> {
@@ -59,8 +98,7 @@ impl Topology {
     #[must_use]
     pub fn containers_reported(&self, agent_id: &str) -> Option<Vec<Arc<str>>> {
         let agent = &self.agents[self.find_agent(agent_id)?];
-        let told = agent.connected && agent.has_snapshot && !agent.in_snapshot;
-        told.then(|| {
+        agent.tells_all().then(|| {
             let entries = agent.containers.values().map(|key| &self.containers[*key]);
             let present = entries.filter(|entry| !entry.is_removed());
             present.map(|entry| entry.id.clone()).collect()

@@ -63,6 +63,8 @@ fn what_is_reported_is_known_only_after_a_snapshot_of_a_connected_agent() {
         .topology
         .end_snapshot(agent, world.now_ms, &mut world.events);
     assert_eq!(reported(&world), Some(vec![]), "removed, and still shown");
+    let told = world.topology.containers_told("a").expect("all is told");
+    assert_eq!(told[0].state(), ContainerState::Removed);
     world.snapshot(agent, vec![web]);
     world
         .topology
@@ -70,6 +72,24 @@ fn what_is_reported_is_known_only_after_a_snapshot_of_a_connected_agent() {
     assert_eq!(reported(&world), None, "gone");
     world.connect("a", 2);
     assert_eq!(reported(&world), None, "started again, and no snapshot yet");
+}
+
+#[test]
+fn an_agent_stands_as_it_is_connected_and_complete() {
+    let mut world = World::new();
+    let agent = world.connect("a", 1);
+    let stands = |world: &World| {
+        let all = world.topology.standings();
+        assert_eq!((all.len(), &*all[0].id), (1, "a"));
+        (all[0].connected, all[0].complete)
+    };
+    assert_eq!(stands(&world), (true, false), "no snapshot yet");
+    world.snapshot(agent, Vec::new());
+    assert_eq!(stands(&world), (true, true));
+    world
+        .topology
+        .disconnect_agent(agent, world.now_ms, &mut world.events);
+    assert_eq!(stands(&world), (false, false));
 }
 
 #[test]

@@ -83,6 +83,22 @@ export function signIn(credentials: Credentials): Promise<void> {
   });
 }
 
+// Who the page's requests come from.
+export interface Who {
+  name: string;
+  role: string;
+  // By a session, which can be ended.
+  session: boolean;
+}
+
+export function whoAmI(): Promise<Who> {
+  return call('/api/v1/session');
+}
+
+export function signOut(): Promise<void> {
+  return call('/api/v1/session', { method: 'DELETE' });
+}
+
 // How the aggregator is set up.
 export interface Status {
   version: string;

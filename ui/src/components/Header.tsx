@@ -10,6 +10,7 @@ import { Brand, HealthIcon, MenuIcon } from './icons';
 import { NARROW_PX } from './narrow';
 import { PageMenus } from './PageMenus';
 import { SearchBox } from './SearchBox';
+import { SignOut } from './SignOut';
 import { useNow, useTopology } from './useTopology';
 
 export function Header() {
@@ -47,6 +48,7 @@ export function Header() {
         onChange={setMode}
       />
       <PageMenus />
+      <SignOut />
       <LinkIndicator />
     </Bar>
   );

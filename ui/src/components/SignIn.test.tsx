@@ -1,6 +1,8 @@
 import { renderToStaticMarkup } from 'react-dom/server';
 import { describe, expect, it } from 'vitest';
+import type { Who } from '../api/rest';
 import { SignIn, SignInForm } from './SignIn';
+import { SignOutButton } from './SignOut';
 
 describe('the sign-in', () => {
   it('is not there while nobody is asked', () => {
@@ -12,5 +14,15 @@ describe('the sign-in', () => {
     expect(markup).toContain('type="password"');
     expect(markup).toContain('role="alert">&lt;b&gt;no&lt;/b&gt;</p>');
     expect(markup).toMatch(/<button[^>]*disabled/);
+  });
+});
+
+describe('the sign-out', () => {
+  it('is there for a session only', () => {
+    const drawn = (who: Who | null) => renderToStaticMarkup(<SignOutButton busy={false} who={who} />);
+    const ada = { name: 'ada', role: 'operator' };
+    expect(drawn(null)).toBe('');
+    expect(drawn({ ...ada, session: false })).toBe('');
+    expect(drawn({ ...ada, session: true })).toContain('aria-label="Sign out ada (operator)"');
   });
 });

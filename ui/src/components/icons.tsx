@@ -37,6 +37,13 @@ export const SearchIcon = (props: IconProps) => (
   </Icon>
 );
 
+export const SignOutIcon = (props: IconProps) => (
+  <Icon {...props}>
+    <path d="M6.5 2.5h-4v11h4" />
+    <path d="M6.5 8h7m-3-3 3 3-3 3" />
+  </Icon>
+);
+
 export const CloseIcon = (props: IconProps) => (
   <Icon {...props}>
     <path d="m4 4 8 8M12 4l-8 8" />

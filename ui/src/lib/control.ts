@@ -37,6 +37,11 @@ const BY_STATE: Record<string, readonly Verb[]> = {
   removed: [],
 };
 
+// Whether a command can be run in it. In a state that is not known, the container runtime says.
+export function takesCommands(state: string): boolean {
+  return state === 'running' || BY_STATE[state] === undefined;
+}
+
 // In the order in which they are needed. Of a state that is not known, what never loses anything.
 export function actionsFor(state: string, name: string): Action[] {
   const verbs = BY_STATE[state] ?? ['start', 'stop'];

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { listAgents } from '../api/rest';
-import { beginSession, credentials, useSession } from './session';
+import { beginSession, credentials, endSession, refreshWho, useSession } from './session';
 
 function answers(status: number, body: unknown) {
   const fetched = vi.fn<typeof fetch>(() => Promise.resolve(new Response(JSON.stringify(body), { status })));
@@ -10,7 +10,7 @@ function answers(status: number, body: unknown) {
 
 afterEach(() => {
   vi.unstubAllGlobals();
-  useSession.setState({ asked: false, busy: false, problem: '' });
+  useSession.setState({ asked: false, busy: false, problem: '', who: null });
 });
 
 describe('the session', () => {
@@ -29,7 +29,7 @@ describe('the session', () => {
     expect(path).toBe('/api/v1/session');
     expect(JSON.parse(String(init?.body))).toEqual({ name: 'ada', password: ' secret ' });
     expect(again).toHaveBeenCalledOnce();
-    expect(useSession.getState()).toEqual({ asked: false, busy: false, problem: '' });
+    expect(useSession.getState()).toMatchObject({ asked: false, busy: false, problem: '' });
   });
 
   it('says why it did not begin', async () => {
@@ -38,7 +38,31 @@ describe('the session', () => {
     const again = vi.fn();
     await beginSession(credentials('', ' mesoscope_1 '), again);
     expect(again).not.toHaveBeenCalled();
-    expect(useSession.getState()).toEqual({ asked: true, busy: false, problem: 'What was shown opens nothing here.' });
+    expect(useSession.getState()).toMatchObject({ asked: true, busy: false, problem: 'What was shown opens nothing here.' });
+  });
+
+  it('is of somebody, until it is ended', async () => {
+    const ada = { name: 'ada', role: 'operator', session: true };
+    answers(200, ada);
+    await refreshWho();
+    expect(useSession.getState().who).toEqual(ada);
+    const fetched = vi.fn<typeof fetch>(() => Promise.resolve(new Response(null, { status: 204 })));
+    vi.stubGlobal('fetch', fetched);
+    const leave = vi.fn();
+    await endSession(leave);
+    expect(fetched.mock.calls[0]).toEqual(['/api/v1/session', { method: 'DELETE' }]);
+    expect(leave).toHaveBeenCalledOnce();
+    answers(401, { error: 'authentication is needed', hint: 'sign in' });
+    await refreshWho();
+    expect(useSession.getState()).toMatchObject({ who: null, asked: true });
+  });
+
+  it('stays where it could not be ended', async () => {
+    answers(403, { error: 'a page of another origin asks', hint: '' });
+    const leave = vi.fn();
+    await expect(endSession(leave)).rejects.toThrow('another origin');
+    expect(leave).not.toHaveBeenCalled();
+    expect(useSession.getState().busy).toBe(false);
   });
 
   it('takes a token where no name is given', () => {

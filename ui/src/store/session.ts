@@ -1,18 +1,20 @@
 // Whether the aggregator asks for a sign-in, and the sign-in itself.
 
 import { create } from 'zustand';
-import { ApiError, signIn, whenSignInIsAsked, type Credentials } from '../api/rest';
+import { ApiError, signIn, signOut, whenSignInIsAsked, whoAmI, type Credentials, type Who } from '../api/rest';
 
 export interface SessionState {
   asked: boolean;
   busy: boolean;
   // Why the last attempt failed.
   problem: string;
+  // Null where it is not known yet.
+  who: Who | null;
 }
 
-export const useSession = create<SessionState>()(() => ({ asked: false, busy: false, problem: '' }));
+export const useSession = create<SessionState>()(() => ({ asked: false, busy: false, problem: '', who: null }));
 
-whenSignInIsAsked(() => useSession.setState({ asked: true }));
+whenSignInIsAsked(() => useSession.setState({ asked: true, who: null }));
 
 // A name with a password, or nothing with a token.
 export function credentials(name: string, secret: string): Credentials {
@@ -35,5 +37,22 @@ export async function beginSession(shown: Credentials, again: () => void): Promi
     again();
   } catch (error) {
     useSession.setState({ busy: false, problem: words(error) });
+  }
+}
+
+// Asks who the page is let in as; nobody, where that fails.
+export async function refreshWho(): Promise<void> {
+  const who = await whoAmI().catch(() => null);
+  useSession.setState({ who });
+}
+
+// Ends the session. What it has shown goes with the page, which `leave` loads anew.
+export async function endSession(leave: () => void): Promise<void> {
+  useSession.setState({ busy: true });
+  try {
+    await signOut();
+    leave();
+  } finally {
+    useSession.setState({ busy: false });
   }
 }

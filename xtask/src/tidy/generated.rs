@@ -8,6 +8,9 @@ use crate::tree;
 
 /// The configuration reference.
 const CONFIGURATION: &str = "docs/configuration.md";
+/// The document of REST.
+const OPENAPI: &str = "docs/openapi.json";
+const AGGREGATOR: &str = "mesoscope-aggregator";
 
 /// What stands above the generated part.
 const HEAD: &str = "\
@@ -20,8 +23,7 @@ a flag wins over the environment, the environment over the file. Unknown keys ar
 
 /// Compares what is generated with what is checked in; `fix` writes it instead.
 pub fn check(fix: bool) -> Result<Vec<String>> {
-    let mut reference = HEAD.to_owned();
-    let programs = ["mesoscope-aggregator", "mesoscope-agent"];
+    let programs = [AGGREGATOR, "mesoscope-agent"];
     let mut build = tree::cargo();
     build.args(["build", "--quiet", "--locked"]);
     for program in programs {
@@ -31,31 +33,45 @@ pub fn check(fix: bool) -> Result<Vec<String>> {
     if !status.success() {
         bail!("building {} failed", programs.join(" and "));
     }
+    let mut reference = HEAD.to_owned();
     for program in programs {
-        let output = Command::new(tree::target().join("debug").join(program))
-            .arg("--print-config-reference")
-            .output()
-            .with_context(|| format!("running {program}"))?;
-        if !output.status.success() {
-            bail!(
-                "{program} --print-config-reference failed: {}",
-                String::from_utf8_lossy(&output.stderr)
-            );
-        }
-        reference.push('\n');
-        reference.push_str(String::from_utf8_lossy(&output.stdout).trim());
-        reference.push('\n');
+        let text = print(program, "--print-config-reference")?;
+        reference.push_str(&format!("\n{text}\n"));
     }
-    let path = tree::root().join(CONFIGURATION);
-    if std::fs::read_to_string(&path).is_ok_and(|text| text == reference) {
-        return Ok(Vec::new());
+    let document = print(AGGREGATOR, "--print-openapi")? + "\n";
+    let mut complaints = Vec::new();
+    for (path, text) in [(CONFIGURATION, reference), (OPENAPI, document)] {
+        complaints.extend(compare(path, &text, fix)?);
+    }
+    Ok(complaints)
+}
+
+/// What a program says of itself.
+fn print(program: &str, flag: &str) -> Result<String> {
+    let output = Command::new(tree::target().join("debug").join(program))
+        .arg(flag)
+        .output()
+        .with_context(|| format!("running {program}"))?;
+    if !output.status.success() {
+        bail!(
+            "{program} {flag} failed: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+fn compare(path: &str, text: &str, fix: bool) -> Result<Option<String>> {
+    let file = tree::root().join(path);
+    if std::fs::read_to_string(&file).is_ok_and(|present| present == text) {
+        return Ok(None);
     }
     if fix {
-        std::fs::write(&path, reference).context("writing the configuration reference")?;
-        println!("wrote {CONFIGURATION}");
-        return Ok(Vec::new());
+        std::fs::write(&file, text).with_context(|| format!("writing {path}"))?;
+        println!("wrote {path}");
+        return Ok(None);
     }
-    Ok(vec![format!(
-        "{CONFIGURATION} is not what the programs say: run `cargo xtask tidy --fix`"
-    )])
+    Ok(Some(format!(
+        "{path} is not what the programs say: run `cargo xtask tidy --fix`"
+    )))
 }

@@ -13,6 +13,7 @@ use mesoscope_proto::v1::ContainerVerb;
 
 use super::connection::connect_for;
 use super::logs::{LogStream, LogsAsked};
+use super::terminal::{Terminal, TerminalAsked};
 use crate::error::with_causes;
 
 /// How long the engine may take. To stop a container it waits for the container's own stop timeout.
@@ -148,6 +149,15 @@ impl DockerControl {
         LogStream::open(&self.socket, version, id, asked, framed).await
     }
 
+    /// A terminal in a container.
+    ///
+    /// # Errors
+    /// [`ControlError`]; also when the container does not run.
+    pub async fn terminal(&self, id: &str, asked: TerminalAsked) -> Result<Terminal, ControlError> {
+        check_id(id)?;
+        Terminal::open(self.docker().await?, &self.socket, id, asked).await
+    }
+
     async fn docker(&self) -> Result<Docker, ControlError> {
         let connected = connect_for(&self.socket, ACT_TIMEOUT).await;
         connected
@@ -168,7 +178,7 @@ fn check_id(id: &str) -> Result<(), ControlError> {
     }
 }
 
-fn explain(id: &str, error: &DockerError) -> ControlError {
+pub(super) fn explain(id: &str, error: &DockerError) -> ControlError {
     match error {
         DockerError::DockerResponseServerError {
             status_code,

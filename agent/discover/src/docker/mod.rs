@@ -4,14 +4,18 @@
 //!   connection, its events and our questions.
 //! * `pending`: what is still to be asked, bounded.
 //! * `convert`: from the engine's answers to our messages.
-//! * `control`: what people do to containers; `logs`: their logs.
+//! * `control`: what people do to containers; `logs`: their logs; `terminal`: commands in them; `raw`,
+//!   `frames`: how the engine streams both.
 
 mod connection;
 mod control;
 mod convert;
+mod frames;
 mod logs;
 mod pending;
+mod raw;
 mod session;
+mod terminal;
 mod watcher;
 
 use std::path::PathBuf;
@@ -21,6 +25,7 @@ use crate::runtime::{Watch, reconnect};
 
 pub use control::{ControlError, DockerControl};
 pub use logs::{LogStream, LogsAsked};
+pub use terminal::{Terminal, TerminalAsked, TerminalInput, TerminalOutput, TerminalProcess};
 
 /// How to watch the Docker engine.
 #[derive(Clone, Debug)]

@@ -5,11 +5,13 @@
 //! |---|---|
 //! | `session` | one stream to the aggregator: its requests, each bounded and answered |
 //! | `pump` | a log, as fast as its reader takes it and as this agent may read |
-//! | `pace` | the rate of all logs together |
+//! | `terminal` | a command in a container, or its own process, both ways |
+//! | `pace` | the rate of all logs and terminals together |
 
 mod pace;
 mod pump;
 mod session;
+mod terminal;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -28,7 +30,9 @@ use pace::Pace;
 pub const ACTIONS_MAX: usize = 16;
 /// Logs under way at most.
 pub const LOGS_MAX: usize = 8;
-/// Bytes of all logs together per second: what an agent within its budget can read beside the map.
+/// Terminals under way at most.
+pub const TERMINALS_MAX: usize = 8;
+/// Bytes of all logs and terminals together per second: what an agent within its budget can read beside the map.
 const LOG_BYTES_PER_S: u64 = 2 << 20;
 const BACKOFF_MIN: Duration = Duration::from_millis(500);
 const BACKOFF_MAX: Duration = Duration::from_secs(10);
@@ -40,6 +44,7 @@ const UNKNOWN_PAUSE: Duration = Duration::from_secs(60);
 pub struct Slots {
     actions: Arc<Semaphore>,
     logs: Arc<Semaphore>,
+    terminals: Arc<Semaphore>,
 }
 
 impl Default for Slots {
@@ -47,19 +52,33 @@ impl Default for Slots {
         Self {
             actions: Arc::new(Semaphore::new(ACTIONS_MAX)),
             logs: Arc::new(Semaphore::new(LOGS_MAX)),
+            terminals: Arc::new(Semaphore::new(TERMINALS_MAX)),
         }
     }
 }
 
 impl Slots {
-    /// Actions and inspections, then logs, that are under way.
+    /// How much is under way.
     #[must_use]
-    pub fn used(&self) -> (usize, usize) {
-        (
-            ACTIONS_MAX.saturating_sub(self.actions.available_permits()),
-            LOGS_MAX.saturating_sub(self.logs.available_permits()),
-        )
+    pub fn used(&self) -> Used {
+        let used = |slots: &Semaphore, most: usize| most.saturating_sub(slots.available_permits());
+        Used {
+            actions: used(&self.actions, ACTIONS_MAX),
+            logs: used(&self.logs, LOGS_MAX),
+            terminals: used(&self.terminals, TERMINALS_MAX),
+        }
     }
+}
+
+/// What operators have under way.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Used {
+    /// Actions and inspections.
+    pub actions: usize,
+    /// Logs.
+    pub logs: usize,
+    /// Terminals, and commands that are waited for.
+    pub terminals: usize,
 }
 
 /// How the containers of this node are controlled.

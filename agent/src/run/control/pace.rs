@@ -1,6 +1,7 @@
-//! The rate of all logs together. Time is an argument.
+//! The rate of all logs and terminals together. Time is an argument.
 
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Read at once after a pause.
 const BURST_BYTES: u64 = 256 << 10;
@@ -30,6 +31,17 @@ impl Pace {
 
     fn time_of(&self, bytes: u64) -> Duration {
         Duration::from_micros(bytes.saturating_mul(1_000_000) / self.bytes_per_s)
+    }
+}
+
+/// Takes bytes, and waits as long as it has to; `began` is what the pace counts from.
+pub(super) async fn paced(pace: &Mutex<Pace>, began: Instant, bytes: usize) {
+    let wait = {
+        let mut pace = pace.lock().unwrap_or_else(PoisonError::into_inner);
+        pace.take(began.elapsed(), bytes)
+    };
+    if !wait.is_zero() {
+        tokio::time::sleep(wait).await;
     }
 }
 

@@ -2,7 +2,7 @@
 //! read. Whoever follows and takes nothing for a while loses what comes then, and is told how much;
 //! whoever reads a log to its end loses nothing, but is not waited for without end.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
@@ -14,7 +14,7 @@ use prost::bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
-use super::pace::Pace;
+use super::pace::{Pace, paced};
 
 /// Bytes of one chunk at most. Short lines are gathered, so that their number does not matter.
 pub(super) const CHUNK_BYTES: usize = 16 << 10;
@@ -50,9 +50,9 @@ pub(super) struct Pump {
 
 /// What was read and not sent yet, and how the log ended once it did.
 #[derive(Default)]
-struct Gathered {
+pub(super) struct Gathered {
     bytes: Vec<u8>,
-    ended: Option<Result<(), ControlError>>,
+    pub(super) ended: Option<Result<(), ControlError>>,
 }
 
 impl Pump {
@@ -65,7 +65,7 @@ impl Pump {
         let mut left_out = 0;
         while let Some(chunk) = gathered.next(source).await {
             let bytes = chunk.len();
-            self.wait(bytes).await;
+            paced(&self.pace, self.began, bytes).await;
             if self.may_send(bytes, left_out > 0).await {
                 self.send(chunk, std::mem::take(&mut left_out)).await;
             } else if self.follow {
@@ -83,16 +83,6 @@ impl Pump {
             self.send(Vec::new(), left_out).await;
         }
         outcome(gathered.ended.unwrap_or(Ok(())))
-    }
-
-    async fn wait(&self, bytes: usize) {
-        let wait = {
-            let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
-            pace.take(self.began.elapsed(), bytes)
-        };
-        if !wait.is_zero() {
-            tokio::time::sleep(wait).await;
-        }
     }
 
     /// Whether the reader has room, soon or, when it is `losing` already, at once.
@@ -128,7 +118,7 @@ impl Pump {
 
 impl Gathered {
     /// What there is, up to a chunk; waits for some.
-    async fn next(&mut self, source: &mut impl Source) -> Option<Vec<u8>> {
+    pub(super) async fn next(&mut self, source: &mut impl Source) -> Option<Vec<u8>> {
         while self.ended.is_none() && self.bytes.len() < CHUNK_BYTES {
             let more = if self.bytes.is_empty() {
                 source.next().await

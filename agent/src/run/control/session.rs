@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use mesoscope_discover::docker::LogsAsked;
+use mesoscope_discover::docker::{LogsAsked, TerminalAsked};
 use mesoscope_proto::v1::control_client::ControlClient;
 use mesoscope_proto::v1::control_request::Message;
 use mesoscope_proto::v1::{
     ContainerAction, ContainerInspect, ContainerLogs, ControlAnswer, ControlOutcome,
-    ControlRequest, ControlResult, control_answer::Answer,
+    ControlRequest, ControlResult, TerminalOpen, control_answer::Answer,
 };
 use rustc_hash::FxHashMap;
 use tokio::sync::{Semaphore, mpsc};
@@ -19,10 +19,11 @@ use tonic::{Request, Status};
 use super::Control;
 use super::pace::Pace;
 use super::pump::{CHUNK_BYTES, FOLLOW_PATIENCE, Pump, READ_PATIENCE, outcome};
+use super::terminal::{self, Typing};
 
 /// Answers that wait for the transport at most.
 const OUTBOUND_MAX: usize = 16;
-/// Bytes of a log that may be under way, whatever the aggregator allows.
+/// Bytes of a log or terminal that may be under way, whatever the aggregator allows.
 const WINDOW_BYTES_MAX: usize = 1 << 20;
 /// Requests are small.
 const REQUEST_BYTES_MAX: usize = 64 << 10;
@@ -59,7 +60,7 @@ pub(super) async fn run(
         pace,
         began,
         answers,
-        logs: FxHashMap::default(),
+        flows: FxHashMap::default(),
         pumps: JoinSet::new(),
     };
     let mut lived = false;
@@ -78,7 +79,7 @@ pub(super) async fn run(
             Some(ended) = session.pumps.join_next() => {
                 // A cancelled one was taken out before.
                 if let Ok(request) = ended {
-                    session.logs.remove(&request);
+                    session.flows.remove(&request);
                 }
             }
         }
@@ -90,14 +91,16 @@ struct Session<'a> {
     pace: &'a Arc<Mutex<Pace>>,
     began: Instant,
     answers: mpsc::Sender<ControlAnswer>,
-    /// Logs under way.
-    logs: FxHashMap<u64, Log>,
+    /// Logs and terminals under way.
+    flows: FxHashMap<u64, Flow>,
     /// They end with the session.
     pumps: JoinSet<u64>,
 }
 
-struct Log {
+struct Flow {
     credit: Arc<Semaphore>,
+    /// Of a terminal.
+    typing: Option<Arc<Typing>>,
     pump: AbortHandle,
 }
 
@@ -109,15 +112,30 @@ impl Session<'_> {
             Some(Message::Inspect(inspect)) => self.inspect(number, inspect).await,
             Some(Message::Logs(logs)) => self.log(number, logs).await,
             Some(Message::Credit(credit)) => {
-                if let Some(log) = self.logs.get(&number) {
-                    let room = WINDOW_BYTES_MAX.saturating_sub(log.credit.available_permits());
+                if let Some(flow) = self.flows.get(&number) {
+                    let room = WINDOW_BYTES_MAX.saturating_sub(flow.credit.available_permits());
                     let bytes = usize::try_from(credit.bytes).unwrap_or(room);
-                    log.credit.add_permits(bytes.min(room));
+                    flow.credit.add_permits(bytes.min(room));
                 }
             }
             Some(Message::Cancel(_)) => {
-                if let Some(log) = self.logs.remove(&number) {
-                    log.pump.abort();
+                if let Some(flow) = self.flows.remove(&number) {
+                    flow.pump.abort();
+                }
+            }
+            Some(Message::Terminal(open)) => self.terminal(number, open).await,
+            Some(Message::Input(input)) => {
+                let typed = self.typing(number).map(|typing| typing.take(&input.data));
+                if typed.is_some_and(|typed| typed.is_err())
+                    && let Some(flow) = self.flows.remove(&number)
+                {
+                    flow.pump.abort();
+                    self.answer(number, terminal::overrun()).await;
+                }
+            }
+            Some(Message::Resize(size)) => {
+                if let Some(typing) = self.typing(number) {
+                    typing.resize(&size);
                 }
             }
             None => {
@@ -171,8 +189,7 @@ impl Session<'_> {
         let Ok(slot) = self.control.slots.logs.clone().try_acquire_owned() else {
             return self.busy(number).await;
         };
-        let window = usize::try_from(asked.window_bytes).unwrap_or(WINDOW_BYTES_MAX);
-        let credit = Arc::new(Semaphore::new(window.clamp(CHUNK_BYTES, WINDOW_BYTES_MAX)));
+        let credit = window(asked.window_bytes);
         let pump = Pump {
             request: number,
             answers: self.answers.clone(),
@@ -203,7 +220,60 @@ impl Session<'_> {
             drop(slot);
             number
         });
-        self.logs.insert(number, Log { credit, pump });
+        let flow = Flow {
+            credit,
+            typing: None,
+            pump,
+        };
+        self.flows.insert(number, flow);
+    }
+
+    async fn terminal(&mut self, number: u64, open: TerminalOpen) {
+        let Ok(slot) = self.control.slots.terminals.clone().try_acquire_owned() else {
+            return self.busy(number).await;
+        };
+        tracing::info!(
+            container = open.container_id,
+            own_process = open.command.is_empty(),
+            "a terminal is asked for by the aggregator"
+        );
+        let credit = window(open.window_bytes);
+        let typing = Arc::new(Typing::default());
+        typing.resize(&open.size.unwrap_or_default());
+        let session = terminal::Session {
+            request: number,
+            answers: self.answers.clone(),
+            credit: credit.clone(),
+            pace: self.pace.clone(),
+            began: self.began,
+            typing: typing.clone(),
+        };
+        let docker = self.control.docker.clone();
+        let pump = self.pumps.spawn(async move {
+            let asked = TerminalAsked {
+                command: open.command,
+                tty: open.tty,
+                interactive: open.interactive,
+            };
+            let answers = session.answers.clone();
+            let told = match docker.terminal(&open.container_id, asked).await {
+                Ok(terminal) => session.run(terminal).await,
+                Err(error) => outcome(Err(error)),
+            };
+            answer(&answers, number, told).await;
+            drop(slot);
+            number
+        });
+        let flow = Flow {
+            credit,
+            typing: Some(typing),
+            pump,
+        };
+        self.flows.insert(number, flow);
+    }
+
+    fn typing(&self, number: u64) -> Option<&Typing> {
+        self.flows.get(&number)?.typing.as_deref()
     }
 
     async fn busy(&self, number: u64) {
@@ -214,6 +284,12 @@ impl Session<'_> {
     async fn answer(&self, number: u64, told: ControlOutcome) {
         answer(&self.answers, number, told).await;
     }
+}
+
+/// What an aggregator takes at first, within reason.
+fn window(bytes: u32) -> Arc<Semaphore> {
+    let window = usize::try_from(bytes).unwrap_or(WINDOW_BYTES_MAX);
+    Arc::new(Semaphore::new(window.clamp(CHUNK_BYTES, WINDOW_BYTES_MAX)))
 }
 
 fn failed(result: ControlResult, message: &str) -> ControlOutcome {

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::identity::How;
 
@@ -15,7 +16,7 @@ const PARAMETERS_BYTES_MAX: usize = 16 << 10;
 pub(super) const LINE_BYTES_MAX: usize = 128 << 10;
 
 /// How it went.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// It is about to be done.
@@ -29,13 +30,14 @@ pub enum Outcome {
 }
 
 /// What somebody did or wanted to do.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Entry {
     /// The name of the identity.
     pub who: String,
     /// By what it was let in.
     pub how: How,
     /// From where, where that is known.
+    #[schema(value_type = Option<String>)]
     pub from: Option<IpAddr>,
     /// What, as `thing.verb`: `container.restart`, `token.create`.
     pub action: String,
@@ -48,7 +50,7 @@ pub struct Entry {
 }
 
 /// An entry as it stands in the audit.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Recorded {
     /// Counts up by one from 1; none is used twice.
     pub id: u64,

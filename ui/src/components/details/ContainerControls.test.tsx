@@ -16,6 +16,10 @@ describe('the controls of a container', () => {
     for (const label of ['Stop', 'Restart', 'Pause', 'Kill', 'Logs']) expect(running).toContain(`>${label}</button>`);
     expect(running).not.toContain('>Start<');
     expect(running).not.toContain('>Remove<');
+    for (const label of ['Terminal', 'Attach']) {
+      expect(running).toContain(`>${label}</button>`);
+      expect(rendered('exited')).not.toContain(`>${label}</button>`);
+    }
     expect(rendered('exited')).toContain('>Remove</button>');
     // Nothing is asked before something is pressed.
     expect(running).not.toContain('alertdialog');

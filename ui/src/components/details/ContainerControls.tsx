@@ -2,8 +2,9 @@ import { useEffect, useId, useRef, useState } from 'react';
 import styled from 'styled-components';
 import { control } from '../../api/control';
 import type { ContainerControl, TopologyNode } from '../../api/types';
-import { actionsFor, type Action } from '../../lib/control';
-import { useLogs } from '../../store/logs';
+import { actionsFor, takesCommands, type Action } from '../../lib/control';
+import { say } from '../../store/notice';
+import { TERMINALS_MAX, useTabs, type TabKind } from '../../store/tabs';
 import { Button, SectionTitle } from '../controls';
 
 interface ContainerControlsProps {
@@ -43,6 +44,10 @@ export function ContainerControls({ node, control: { available, reason }, onDone
       setBusy('');
     }
   };
+  const open = (kind: TabKind) => {
+    if (useTabs.getState().open(kind, node.id, node.label)) return;
+    say(`${TERMINALS_MAX} terminals are open: close one first.`);
+  };
   if (!available) {
     return (
       <section aria-label="Control" data-testid="control">
@@ -71,9 +76,19 @@ export function ContainerControls({ node, control: { available, reason }, onDone
             {action.label}
           </Button>
         ))}
-        <Button type="button" onClick={() => useLogs.getState().open({ id: node.id, label: node.label })}>
+        <Button type="button" onClick={() => open('log')}>
           Logs
         </Button>
+        {takesCommands(node.state) && (
+          <>
+            <Button type="button" title="A shell in the container" onClick={() => open('shell')}>
+              Terminal
+            </Button>
+            <Button type="button" title="The container's own process" onClick={() => open('attach')}>
+              Attach
+            </Button>
+          </>
+        )}
       </Row>
       {asked && (
         <Question

@@ -1,0 +1,82 @@
+//! Parameters of requests, for the document. The parsers beside the handlers have the last word.
+
+use mesoscope_topology::ViewKind;
+use utoipa::IntoParams;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
+use utoipa::openapi::{RefOr, Required};
+
+use super::query;
+
+/// A view by name.
+pub(super) enum View {}
+/// A view with its options.
+pub(super) enum ViewWithOptions {}
+/// The part of a list.
+pub(super) enum Page {}
+
+impl IntoParams for View {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![query("view", views(), "The view")]
+    }
+}
+
+impl IntoParams for ViewWithOptions {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let switch = |name, description| query(name, of(Type::Boolean), description);
+        let hosts = ArrayBuilder::new()
+            .items(of(Type::String))
+            .max_items(Some(query::HOSTS_MAX));
+        vec![
+            query("view", views(), "The view; processes without it"),
+            switch(
+                "unconnected",
+                "Nodes without any connection (true; in processes and processes-by-name false)",
+            ),
+            switch("ended", "What has ended and is kept for a while (true)"),
+            switch("kernel_threads", "Kernel threads (false)"),
+            switch("system", "Containers of the platform (false)"),
+            switch(
+                "uncontained",
+                "What runs outside of containers, in views of containers (true)",
+            ),
+            query(
+                "host",
+                hosts,
+                "Only nodes of these hosts: names or agent ids; may be repeated",
+            ),
+        ]
+    }
+}
+
+impl IntoParams for Page {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let limit = of(Type::Integer)
+            .minimum(Some(1))
+            .maximum(Some(query::LIMIT_MAX))
+            .default(Some(query::LIMIT_DEFAULT.into()));
+        vec![
+            query("limit", limit, "Entries in one answer"),
+            query("cursor", of(Type::String), "From the answer before"),
+        ]
+    }
+}
+
+fn views() -> ObjectBuilder {
+    let names = ViewKind::ALL.iter().map(|kind| kind.name());
+    of(Type::String).enum_values(Some(names))
+}
+
+fn of(kind: Type) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(kind)
+}
+
+fn query(name: &str, schema: impl Into<RefOr<Schema>>, description: &str) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Query)
+        .required(Required::False)
+        .description(Some(description))
+        .schema(Some(schema))
+        .build()
+}
