@@ -27,14 +27,16 @@ export function PeerList({ title, peers }: { title: string; peers: readonly Peer
           <PeerRow key={peer.node.id} peer={peer} measures={measures} share={peer.bytesPerSecond / largest} />
         ))}
       </List>
-      <LinkButton type="button" aria-expanded={measures} onClick={() => setMeasures(!measures)}>
-        {measures ? 'Hide the measures' : 'Measures'}
-      </LinkButton>
-      {peers.length > SHOWN && (
-        <LinkButton type="button" onClick={() => setAll(!all)}>
-          {all ? 'Show fewer' : `Show all ${peers.length}`}
+      <Actions>
+        <LinkButton type="button" aria-expanded={measures} onClick={() => setMeasures(!measures)}>
+          {measures ? 'Hide the measures' : 'Measures'}
         </LinkButton>
-      )}
+        {peers.length > SHOWN && (
+          <LinkButton type="button" onClick={() => setAll(!all)}>
+            {all ? 'Show fewer' : `Show all ${peers.length}`}
+          </LinkButton>
+        )}
+      </Actions>
     </section>
   );
 }
@@ -81,6 +83,11 @@ function hint({ node, connections, ports, bytes: total, rttUs }: Peer): string {
   if (rttUs > 0) parts.push(`${microseconds(rttUs)} round trip`);
   return parts.filter(Boolean).join(' · ');
 }
+
+const Actions = styled.div`
+  display: flex;
+  gap: 16px;
+`;
 
 const Measures = styled.p`
   padding: 0 6px 6px 28px;
