@@ -11,6 +11,7 @@ use mesoscope_proto::v1::observe_server::ObserveServer;
 use mesoscope_proto::v1::uplink_server::UplinkServer;
 use mesoscope_service::http;
 use mesoscope_service::listen::{Listener, Posture};
+use mesoscope_service::process;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -33,7 +34,9 @@ use crate::webhooks::{Hook, Webhooks};
 /// Connections of the HTTP port.
 const HTTP_CONNECTIONS_MAX: usize = 1_024;
 /// Connections of the gRPC port: an agent has one for what it reports and one for control.
-const GRPC_CONNECTIONS_MAX: usize = 4_096;
+const GRPC_CONNECTIONS_MAX: usize = 24_000;
+/// Files that are open beside connections.
+const OTHER_FILES: u64 = 100;
 /// Requests of consumers are small.
 const OBSERVE_BYTES_MAX: usize = 64 << 10;
 /// Who reads the audit at the same time.
@@ -70,6 +73,7 @@ pub async fn bind(
     webhooks: Vec<Hook>,
     drain: CancellationToken,
 ) -> anyhow::Result<Server> {
+    allow_connections();
     let settings = Arc::new(Settings::open(config.data_dir.as_deref())?);
     let sign_in = Arc::new(sign_in::open(config, &security)?);
     let (http_address, grpc_address) = (config.http_address(), config.grpc_address());
@@ -97,6 +101,20 @@ pub async fn bind(
         grpc,
         drain,
     })
+}
+
+/// Every connection is an open file.
+fn allow_connections() {
+    let wanted = (GRPC_CONNECTIONS_MAX + HTTP_CONNECTIONS_MAX) as u64 + OTHER_FILES;
+    let allowed = process::open_files_allowed();
+    if allowed < wanted {
+        tracing::info!(
+            allowed,
+            wanted,
+            "the limit of open files is lower than that of connections: agents, which have two each, \
+             may not get in; raise it (LimitNOFILE=, ulimit -n)"
+        );
+    }
 }
 
 impl Server {

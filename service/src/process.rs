@@ -118,6 +118,19 @@ impl Collector for UsageCollector {
     }
 }
 
+/// Lets this process open as many files and sockets as its hard limit allows, and gives that number.
+/// Shells and service managers start programs with a soft limit that is meant for `select`.
+#[must_use]
+pub fn open_files_allowed() -> u64 {
+    let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    limit.current = limit.maximum;
+    // Refused: what it was stays.
+    let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, limit);
+    rustix::process::getrlimit(rustix::process::Resource::Nofile)
+        .current
+        .unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
