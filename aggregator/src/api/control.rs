@@ -17,6 +17,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 use super::Api;
 use super::access::LetInBy;
+use super::answers::OfTheEngine;
 use super::error::ApiError;
 use super::websocket::CHECK_PERIOD;
 use crate::control::{ControlError, LogReader};
@@ -55,12 +56,7 @@ impl Target {
     ),
     responses(
         (status = 204, description = "It is done"),
-        (status = 404, description = "No connected agent reports it, or the engine does not have it"),
-        (status = 409, description = "Its state does not allow it, or the digits fit more than one"),
-        (status = 502, description = "The agent went away, or it failed in the engine"),
-        (status = 503, description = "A bound is reached, or the agent does not control containers"),
-        (status = 504, description = "No answer in time; it may still be done"),
-        (status = 507, description = "It can't be recorded, and was not done"),
+        OfTheEngine,
     ))]
 pub(super) async fn act(
     State(api): State<Api>,
@@ -95,12 +91,7 @@ pub(super) async fn act(
     responses(
         (status = 204, description = "It is removed"),
         (status = 400, description = "An unknown parameter"),
-        (status = 404, description = "No connected agent reports it, or the engine does not have it"),
-        (status = 409, description = "Its state does not allow it, or the digits fit more than one"),
-        (status = 502, description = "The agent went away, or it failed in the engine"),
-        (status = 503, description = "A bound is reached, or the agent does not control containers"),
-        (status = 504, description = "No answer in time; it may still be done"),
-        (status = 507, description = "It can't be recorded, and was not done"),
+        OfTheEngine,
     ))]
 pub(super) async fn remove(
     State(api): State<Api>,
@@ -126,12 +117,7 @@ pub(super) async fn remove(
     params(("id" = String, Path, description = "Its id, the first 12 digits of it, or its node's id")),
     responses(
         (status = 200, description = "The runtime's own JSON", body = serde_json::Value),
-        (status = 404, description = "No connected agent reports it, or the engine does not have it"),
-        (status = 409, description = "Its state does not allow it, or the digits fit more than one"),
-        (status = 502, description = "The agent went away, or it failed in the engine"),
-        (status = 503, description = "A bound is reached, or the agent does not control containers"),
-        (status = 504, description = "No answer in time; it may still be done"),
-        (status = 507, description = "It can't be recorded, and was not done"),
+        OfTheEngine,
     ))]
 pub(super) async fn inspect(
     State(api): State<Api>,
@@ -171,12 +157,7 @@ pub(super) async fn inspect(
     responses(
         (status = 200, description = "The log", body = String, content_type = "text/plain"),
         (status = 400, description = "A parameter that makes no sense"),
-        (status = 404, description = "No connected agent reports it, or the engine does not have it"),
-        (status = 409, description = "Its state does not allow it, or the digits fit more than one"),
-        (status = 502, description = "The agent went away, or it failed in the engine"),
-        (status = 503, description = "A bound is reached, or the agent does not control containers"),
-        (status = 504, description = "No answer in time; it may still be done"),
-        (status = 507, description = "It can't be recorded, and was not done"),
+        OfTheEngine,
     ))]
 pub(super) async fn logs(
     State(api): State<Api>,

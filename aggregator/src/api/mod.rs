@@ -19,6 +19,7 @@
 //! | `metrics.rs` | `/metrics` |
 //! | `page.rs` | the page, embedded |
 //! | `access.rs` | who a request comes from |
+//! | `answers.rs` | what several operations may answer, for the document |
 //! | `audit.rs` | what is done is recorded before |
 //! | `session.rs` | signing in and out |
 //! | `tokens.rs` | API tokens |
@@ -27,6 +28,7 @@
 //! | `error.rs` | errors as JSON |
 
 mod access;
+mod answers;
 mod audit;
 mod control;
 mod error;

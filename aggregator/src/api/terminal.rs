@@ -16,6 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::Api;
 use super::access::LetInBy;
+use super::answers::OfATerminal;
 use super::control::{Target, flag, unknown};
 use super::error::ApiError;
 use super::exec::{Command, Record, default_shell, failure};
@@ -67,13 +68,7 @@ struct Side {
         ("columns" = Option<u32>, Query, description = "Of the window (80)"),
         ("rows" = Option<u32>, Query, description = "Of the window (24)"),
     ),
-    responses(
-        (status = 101, description = "The WebSocket is open; what goes wrong from here on is said in it"),
-        (status = 400, description = "A parameter that makes no sense, or no upgrade was asked for"),
-        (status = 404, description = "No connected agent reports it"),
-        (status = 409, description = "The digits fit more than one"),
-        (status = 426, description = "The connection can't be upgraded"),
-    ))]
+    responses(OfATerminal))]
 pub(super) async fn exec(
     State(api): State<Api>,
     Path(id): Path<String>,
@@ -99,13 +94,7 @@ pub(super) async fn exec(
         ("columns" = Option<u32>, Query, description = "Of the window (80)"),
         ("rows" = Option<u32>, Query, description = "Of the window (24)"),
     ),
-    responses(
-        (status = 101, description = "The WebSocket is open; what goes wrong from here on is said in it"),
-        (status = 400, description = "A parameter that makes no sense, or no upgrade was asked for"),
-        (status = 404, description = "No connected agent reports it"),
-        (status = 409, description = "The digits fit more than one"),
-        (status = 426, description = "The connection can't be upgraded"),
-    ))]
+    responses(OfATerminal))]
 pub(super) async fn attach(
     State(api): State<Api>,
     Path(id): Path<String>,
