@@ -9,10 +9,13 @@ use mesoscope_topology::{Limits, Topology};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::events::EventRing;
+use crate::events::{EventRing, Kept};
 
 /// How often time passes in the topology: rates, expiry, stale agents.
 const ADVANCE_PERIOD: Duration = Duration::from_millis(200);
+
+/// The event of an agent that has told all, as the topology names it.
+const RESYNCED: &str = "resynced";
 
 /// The one topology. Locks are held for one batch or one difference at a time.
 #[derive(Debug)]
@@ -71,13 +74,14 @@ impl Core {
         change: impl FnOnce(&mut Topology, u64, &mut Vec<v1::Event>) -> R,
     ) -> R {
         let mut events = Vec::new();
-        let result = {
+        let (result, events) = {
             let mut topology = self
                 .topology
                 .write()
                 .unwrap_or_else(PoisonError::into_inner);
             topology.collect_events(self.events.is_wanted());
-            change(&mut topology, self.now_ms(), &mut events)
+            let result = change(&mut topology, self.now_ms(), &mut events);
+            (result, keep(events, &topology))
         };
         self.events.publish(events);
         self.revision.send_modify(|revision| *revision += 1);
@@ -103,5 +107,67 @@ impl Core {
         while drain.run_until_cancelled(period.tick()).await.is_some() {
             self.change(|topology, now_ms, events| topology.advance(now_ms, events));
         }
+    }
+}
+
+/// Events with what they are about, while that is still so.
+fn keep(events: Vec<v1::Event>, topology: &Topology) -> Vec<Kept> {
+    let keep = |event: v1::Event| {
+        let tells_all = event.agent_event == RESYNCED;
+        let containers = tells_all.then(|| topology.containers_told(&event.agent_id));
+        Kept {
+            containers: containers.flatten().map(Into::into),
+            event: Arc::new(event),
+        }
+    };
+    events.into_iter().map(keep).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use mesoscope_proto::v1::{Change, Container, ContainerState, Hello, change::Change as Kind};
+
+    use super::*;
+    use crate::events::Filter;
+
+    fn container(oom_kills: u64) -> Change {
+        Change {
+            change: Some(Kind::Container(Container {
+                id: "1".repeat(64),
+                state: ContainerState::Running.into(),
+                oom_kills,
+                ..Default::default()
+            })),
+        }
+    }
+
+    #[tokio::test]
+    async fn who_told_all_is_kept_as_it_was_then_however_late_it_is_read() {
+        let core = Core::new(Limits::default());
+        let mut events = core.events().subscribe(Filter::default());
+        let hello = Hello {
+            agent_id: "a".to_owned(),
+            ..Default::default()
+        };
+        let agent = core
+            .change(|topology, now_ms, events| topology.connect_agent(&hello, now_ms, events))
+            .expect("there is room");
+        core.change(|topology, now_ms, events| {
+            topology.begin_snapshot(agent);
+            let applied = topology.apply(agent, container(0), now_ms, events);
+            topology.end_snapshot(agent, now_ms, events);
+            applied
+        })
+        .expect("well formed");
+        core.change(|topology, now_ms, events| topology.apply(agent, container(1), now_ms, events))
+            .expect("well formed");
+        let batch = events.next(core.events()).await.expect("the ring lives");
+        let told = batch.events.iter().find_map(|kept| kept.containers.clone());
+        let told = told.expect("it told all");
+        assert_eq!((told.len(), told[0].oom_kills), (1, 0));
+        let last = batch.events.last().expect("some");
+        let container = last.event.container.as_ref().expect("of the container");
+        assert_eq!(container.oom_kills, 1);
+        assert!(last.containers.is_none());
     }
 }

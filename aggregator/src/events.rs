@@ -22,9 +22,28 @@ pub struct EventRing {
     end: watch::Sender<u64>,
 }
 
+/// An event, and what it was about at that very moment.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// The event.
+    pub event: Arc<Event>,
+    /// For an agent that has told all: its containers, for those who compare what comes after with
+    /// it. Read later, they may already be what comes after.
+    pub containers: Option<Arc<[v1::Container]>>,
+}
+
+/// What a reader gets at once.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Events that made room before they were read.
+    pub missed: u64,
+    /// Those that match.
+    pub events: Vec<Kept>,
+}
+
 #[derive(Debug, Default)]
 struct Ring {
-    events: VecDeque<Arc<Event>>,
+    events: VecDeque<Kept>,
     // Number of the event behind the last one.
     end: u64,
 }
@@ -52,7 +71,7 @@ impl EventRing {
     }
 
     /// Appends events; the oldest make room.
-    pub fn publish(&self, events: Vec<Event>) {
+    pub fn publish(&self, events: Vec<Kept>) {
         if !self.is_wanted() {
             // The last reader is gone: so is the reason to keep them.
             let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
@@ -68,7 +87,7 @@ impl EventRing {
                 if ring.events.len() == RING_EVENTS {
                     ring.events.pop_front();
                 }
-                ring.events.push_back(Arc::new(event));
+                ring.events.push_back(event);
                 ring.end += 1;
             }
             ring.end
@@ -96,23 +115,40 @@ impl EventRing {
         Subscription { filter, wake, next }
     }
 
-    fn read(&self, subscription: &mut Subscription) -> EventBatch {
-        let mut batch = EventBatch::default();
-        let events: Vec<Arc<Event>> = {
+    fn read(&self, subscription: &mut Subscription) -> Batch {
+        let mut batch = Batch::default();
+        {
             let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
             let start = ring.start();
             batch.missed = start.saturating_sub(subscription.next);
             subscription.next = subscription.next.max(start);
             let skip = usize::try_from(subscription.next - start).unwrap_or(usize::MAX);
             let events = ring.events.iter().skip(skip).take(BATCH_EVENTS);
-            events.cloned().collect()
-        };
-        subscription.next += u64::try_from(events.len()).unwrap_or(0);
-        let matching = events
-            .iter()
-            .filter(|event| subscription.filter.matches(event));
-        batch.events = matching.map(|event| Event::clone(event)).collect();
+            batch.events.extend(events.cloned());
+        }
+        subscription.next += u64::try_from(batch.events.len()).unwrap_or(0);
+        let filter = &subscription.filter;
+        batch.events.retain(|kept| filter.matches(&kept.event));
         batch
+    }
+}
+
+impl From<Batch> for EventBatch {
+    fn from(batch: Batch) -> Self {
+        let events = batch.events.iter();
+        Self {
+            events: events.map(|kept| Event::clone(&kept.event)).collect(),
+            missed: batch.missed,
+        }
+    }
+}
+
+impl From<Event> for Kept {
+    fn from(event: Event) -> Self {
+        Self {
+            event: Arc::new(event),
+            containers: None,
+        }
     }
 }
 
@@ -126,7 +162,7 @@ pub struct Subscription {
 
 impl Subscription {
     /// The next events that match, and how many were missed; `None` when the ring is gone.
-    pub async fn next(&mut self, ring: &EventRing) -> Option<EventBatch> {
+    pub async fn next(&mut self, ring: &EventRing) -> Option<Batch> {
         loop {
             let end = *self.wake.borrow_and_update();
             while self.next < end {
@@ -284,7 +320,7 @@ mod tests {
         let mut slow = ring.subscribe(Filter::default());
         let one = event(EventKind::ProcessExec, "n", "p");
         for _ in 0..3 {
-            ring.publish(vec![one.clone(); RING_EVENTS / 2]);
+            ring.publish(vec![one.clone().into(); RING_EVENTS / 2]);
         }
         let first = slow.next(&ring).await.expect("the ring lives");
         assert_eq!(first.missed, u64::try_from(RING_EVENTS / 2).expect("small"));
@@ -300,9 +336,9 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_kept_while_nobody_listens() {
         let ring = EventRing::default();
-        ring.publish(vec![Event::default()]);
+        ring.publish(vec![Event::default().into()]);
         let mut late = ring.subscribe(Filter::default());
-        ring.publish(vec![event(EventKind::Gap, "n", "late")]);
+        ring.publish(vec![event(EventKind::Gap, "n", "late").into()]);
         let batch = late.next(&ring).await.expect("the ring lives");
         assert_eq!((batch.missed, batch.events.len()), (0, 1));
         drop(late);

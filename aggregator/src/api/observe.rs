@@ -95,7 +95,7 @@ impl Observe for ObserveService {
             match api.drain.clone().run_until_cancelled(next).await.flatten() {
                 Some(batch) => {
                     api.metrics.events_missed.inc_by(batch.missed);
-                    Some((Ok(batch), Some((subscription, api, counted))))
+                    Some((Ok(batch.into()), Some((subscription, api, counted))))
                 }
                 None => Some((drained(), None)),
             }

@@ -1,6 +1,5 @@
 //! Follows the topology, and makes the requests.
 
-use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -19,7 +18,7 @@ use super::queue::{Call, Counts, Outcome, Queue, Step};
 use super::signature::sign;
 use super::watch::Watch;
 use crate::core::Core;
-use crate::events::{Filter, Subscription};
+use crate::events::{Batch, Filter, Kept, Subscription};
 use crate::outward::Answer;
 
 /// How often is looked at how the agents stand.
@@ -194,27 +193,14 @@ impl Webhooks {
             tokio::select! {
                 _ = period.tick() => self.look(&mut watch),
                 Some(batch) = next(&mut events, &self.core) => {
-                    let mut all = HashSet::new();
+                    for kept in &batch.events {
+                        self.tell(heard(&mut watch, kept));
+                    }
                     if batch.missed > 0 {
                         tracing::warn!(missed = batch.missed, "webhooks look at all containers anew");
-                        let standings = self.core.read().standings();
-                        all.extend(standings.into_iter().map(|agent| agent.id.to_string()));
-                    }
-                    for event in batch.events {
-                        match (event.kind(), event.container.as_ref()) {
-                            (EventKind::Container, Some(container)) => {
-                                let now_ms = event.time_unix_ns / 1_000_000;
-                                let (id, host) = (&event.agent_id, &event.hostname);
-                                self.tell(watch.container(id, host, container, now_ms));
-                            }
-                            (EventKind::Agent, _) if event.agent_event == "resynced" => {
-                                all.insert(event.agent_id);
-                            }
-                            _ => {}
+                        for agent in self.core.read().standings() {
+                            self.look_at_containers(&mut watch, &agent.id);
                         }
-                    }
-                    for agent_id in all {
-                        self.look_at_containers(&mut watch, &agent_id);
                     }
                 }
             }
@@ -311,7 +297,22 @@ impl Webhooks {
     }
 }
 
-async fn next(events: &mut Option<Subscription>, core: &Core) -> Option<v1::EventBatch> {
+/// What an event tells of containers. One that has told all is compared as it was then: what comes
+/// after has an event of its own.
+fn heard(watch: &mut Watch, kept: &Kept) -> Vec<Notice> {
+    let event = &*kept.event;
+    let now_ms = event.time_unix_ns / 1_000_000;
+    let (id, host) = (&event.agent_id, &event.hostname);
+    if let Some(containers) = &kept.containers {
+        return watch.all_containers(id, host, containers, now_ms);
+    }
+    match (event.kind(), &event.container) {
+        (EventKind::Container, Some(container)) => watch.container(id, host, container, now_ms),
+        _ => Vec::new(),
+    }
+}
+
+async fn next(events: &mut Option<Subscription>, core: &Core) -> Option<Batch> {
     match events {
         Some(events) => events.next(core.events()).await,
         None => std::future::pending().await,
