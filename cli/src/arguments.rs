@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mesoscope_proto::v1::EventKind;
+use mesoscope_service::units::Duration;
 
 /// The map of what runs and who talks to whom, live, in a terminal.
 #[derive(Debug, Parser)]
@@ -83,6 +84,10 @@ pub enum Command {
     Agents(Agents),
     /// Everything known of one node
     Node(Node),
+    /// The nodes that a search means
+    Search(Search),
+    /// Values over time of a host, container or process
+    Series(Series),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -297,6 +302,43 @@ pub struct Node {
     #[arg(long)]
     pub environment: bool,
     /// As a JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Search {
+    /// The search: words, key:value, key > 2%, /regex/, AND, OR, NOT; of several all must match
+    #[arg(required = true, value_name = "SEARCH")]
+    pub searches: Vec<String>,
+    /// Only in this view (default: processes, containers and hosts)
+    #[arg(long)]
+    pub view: Option<View>,
+    /// Also kernel threads
+    #[arg(long)]
+    pub kernel_threads: bool,
+    /// Stop after this many nodes
+    #[arg(short = 'n', long, default_value_t = 100, value_name = "NUMBER")]
+    pub count: usize,
+    /// One JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Series {
+    /// The node's id, as `mesoscope search` prints it
+    pub id: String,
+    /// Only these metrics (may be repeated)
+    #[arg(long, value_name = "KEY", value_delimiter = ',')]
+    pub metric: Vec<String>,
+    /// How far back: 15m, 1h (default: the whole retention)
+    #[arg(long, value_name = "DURATION")]
+    pub last: Option<Duration>,
+    /// Length of a step
+    #[arg(long, default_value = "15s", value_name = "DURATION")]
+    pub step: Duration,
+    /// One JSON object a line, NaN where nothing is known
     #[arg(long)]
     pub json: bool,
 }

@@ -7,7 +7,7 @@
 //! | [`live`] | streams that come back after the aggregator was away |
 //! | [`text`] | times, sizes, addresses and names as people read them |
 //! | [`output`] | standard output: colours, tables, closed pipes |
-//! | [`events`], [`topology`], [`top`], [`agents`], [`node`] | one module a command |
+//! | [`events`], [`topology`], [`top`], [`agents`], [`node`], [`search`], [`series`] | one module a command |
 
 mod agents;
 mod arguments;
@@ -16,6 +16,8 @@ mod events;
 mod live;
 mod node;
 mod output;
+mod search;
+mod series;
 mod text;
 mod top;
 mod topology;
@@ -57,6 +59,8 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Top(options) => top::run(server, options, output).await,
         Command::Agents(options) => agents::run(server, options, output).await,
         Command::Node(options) => node::run(server, options, output).await,
+        Command::Search(options) => search::run(server, options, output).await,
+        Command::Series(options) => series::run(server, options, output).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Arguments::command(), "mesoscope", &mut script);

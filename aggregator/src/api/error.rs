@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use tonic::Code;
 use utoipa::ToSchema;
 
 /// An answer that is no success.
@@ -43,6 +44,18 @@ impl ApiError {
     /// What was wrong, without the hint.
     pub(super) fn reason(&self) -> &str {
         &self.body.error
+    }
+
+    /// The same for gRPC: what was wrong, and what to do.
+    pub(super) fn grpc(&self) -> tonic::Status {
+        let code = match self.status {
+            StatusCode::BAD_REQUEST => Code::InvalidArgument,
+            StatusCode::NOT_FOUND => Code::NotFound,
+            StatusCode::FORBIDDEN => Code::PermissionDenied,
+            StatusCode::SERVICE_UNAVAILABLE => Code::ResourceExhausted,
+            _ => Code::Internal,
+        };
+        tonic::Status::new(code, format!("{}; {}", self.body.error, self.body.hint))
     }
 
     /// The same as the text of a WebSocket message.

@@ -6,12 +6,13 @@ use futures::Stream;
 use mesoscope_proto::v1::observe_server::Observe;
 use mesoscope_proto::v1::{
     EventBatch, GetNodeRequest, ListAgentsRequest, ListAgentsResponse, NodeDetails,
-    StreamEventsRequest, TopologyDiff, WatchTopologyRequest,
+    QuerySeriesRequest, QuerySeriesResponse, SearchRequest, SearchResponse, StreamEventsRequest,
+    TopologyDiff, WatchTopologyRequest,
 };
 use mesoscope_topology::{Options, ViewKind};
 use tonic::{Request, Response, Status};
 
-use super::Api;
+use super::{Api, search, series};
 use crate::events::{self, Filter};
 
 /// The consumers' service.
@@ -121,6 +122,22 @@ impl Observe for ObserveService {
         node.map(Response::new).ok_or_else(|| {
             Status::not_found(format!("the view {kind} has no node {:?}", request.id))
         })
+    }
+
+    async fn search(
+        &self,
+        request: Request<SearchRequest>,
+    ) -> Result<Response<SearchResponse>, Status> {
+        let found = search::over_grpc(self.api.clone(), request.into_inner()).await;
+        found.map(Response::new).map_err(|error| error.grpc())
+    }
+
+    async fn query_series(
+        &self,
+        request: Request<QuerySeriesRequest>,
+    ) -> Result<Response<QuerySeriesResponse>, Status> {
+        let series = series::over_grpc(&self.api, request.into_inner());
+        series.map(Response::new).map_err(|error| error.grpc())
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
+use mesoscope_proto::v1;
 use mesoscope_topology::ViewKind;
 use mesoscope_topology::search::{Completion, Found, Search, Stride};
 use serde::Serialize;
@@ -207,6 +208,42 @@ pub(super) async fn complete(
         to,
         suggestions,
     }))
+}
+
+/// The same over gRPC.
+pub(super) async fn over_grpc(
+    api: Api,
+    request: v1::SearchRequest,
+) -> Result<v1::SearchResponse, ApiError> {
+    let mut pairs: Vec<(String, String)> = Vec::new();
+    let mut pair = |key: &str, value: String| pairs.push((key.to_owned(), value));
+    for search in request.searches {
+        pair("q", search);
+    }
+    if !request.view.is_empty() {
+        pair("view", request.view);
+    }
+    if request.limit != 0 {
+        pair("limit", request.limit.to_string());
+    }
+    if !request.cursor.is_empty() {
+        pair("cursor", request.cursor);
+    }
+    pair("kernel_threads", request.kernel_threads.to_string());
+    let asked = asked(&pairs)?;
+    let searches = api.searches.clone();
+    let answer = searches.run(move || api.find(&asked)).await?;
+    let nodes = answer.nodes.into_iter().map(|node| v1::FoundNode {
+        view: node.view.to_owned(),
+        id: node.id,
+        label: node.label,
+        label_minor: node.label_minor,
+        field: node.field,
+    });
+    Ok(v1::SearchResponse {
+        nodes: nodes.collect(),
+        cursor: answer.cursor.unwrap_or_default(),
+    })
 }
 
 impl Api {

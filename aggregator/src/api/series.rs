@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
+use mesoscope_proto::v1;
 use mesoscope_series::{COARSE_STEP_MS, FINE_STEP_MS, Range};
 use mesoscope_service::units::Duration;
 use serde::Serialize;
@@ -98,6 +99,42 @@ pub(super) async fn of_node(
     Query(pairs): Pairs,
 ) -> Result<Json<Series>, ApiError> {
     answer(&api, id, &pairs)
+}
+
+/// The same over gRPC.
+pub(super) fn over_grpc(
+    api: &Api,
+    request: v1::QuerySeriesRequest,
+) -> Result<v1::QuerySeriesResponse, ApiError> {
+    let numbers = [
+        ("from", request.from_unix_ms, ""),
+        ("to", request.to_unix_ms, ""),
+        ("step", request.step_ms, "ms"),
+        ("limit", request.limit.into(), ""),
+    ];
+    let asked = numbers.iter().filter(|(_, number, _)| *number != 0);
+    let pairs = asked.map(|(key, number, unit)| ((*key).to_owned(), format!("{number}{unit}")));
+    let metrics = request.metrics.into_iter();
+    let pairs = pairs.chain(metrics.map(|metric| ("metric".to_owned(), metric)));
+    let cursor = Some(request.cursor).filter(|cursor| !cursor.is_empty());
+    let pairs = pairs.chain(cursor.map(|cursor| ("cursor".to_owned(), cursor)));
+    let Json(series) = answer(api, request.id, &pairs.collect::<Vec<_>>())?;
+    let metrics = series.metrics.into_iter().map(|metric| v1::MetricSeries {
+        key: metric.key.to_owned(),
+        unit: metric.unit.to_owned(),
+        values: metric
+            .values
+            .into_iter()
+            .map(|value| value.unwrap_or(f64::NAN))
+            .collect(),
+    });
+    Ok(v1::QuerySeriesResponse {
+        from_unix_ms: series.from_unix_ms,
+        to_unix_ms: series.to_unix_ms,
+        step_ms: series.step_ms,
+        metrics: metrics.collect(),
+        cursor: series.cursor.unwrap_or_default(),
+    })
 }
 
 fn answer(api: &Api, id: String, pairs: &[(String, String)]) -> Result<Json<Series>, ApiError> {

@@ -3,8 +3,8 @@
 use futures::StreamExt;
 use mesoscope_proto::v1::observe_client::ObserveClient;
 use mesoscope_proto::v1::{
-    EventKind, GetNodeRequest, ListAgentsRequest, SnapshotPart, StreamEventsRequest,
-    WatchTopologyRequest,
+    EventKind, GetNodeRequest, ListAgentsRequest, QuerySeriesRequest, SearchRequest, SnapshotPart,
+    StreamEventsRequest, WatchTopologyRequest,
 };
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
@@ -15,7 +15,7 @@ use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
 
 use super::agent::{self, Agent};
-use super::binary::{Aggregator, PATIENCE};
+use super::binary::{Aggregator, PATIENCE, eventually};
 use super::page::View;
 
 #[tokio::test]
@@ -124,6 +124,49 @@ async fn events_arrive_filtered() {
         ..Default::default()
     };
     let refused = client.stream_events(wrong).await.expect_err("no such kind");
+    assert_eq!(refused.code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn nodes_are_searched_and_values_over_time_read() {
+    let aggregator = Aggregator::start(&[]);
+    let mut client = ObserveClient::new(agent::channel(&aggregator).await);
+    let _agent = Agent::with_snapshot(&aggregator, "a", agent::client_side()).await;
+    let search = |text: &str, limit| SearchRequest {
+        searches: vec![text.to_owned()],
+        limit,
+        ..Default::default()
+    };
+    let found = eventually("the host is found", async || {
+        let found = client.clone().search(search("client.example", 1)).await;
+        let found = found.expect("a search").into_inner();
+        (!found.nodes.is_empty()).then_some(found)
+    })
+    .await;
+    assert_eq!(found.nodes.len(), 1);
+    assert_eq!(found.nodes[0].id, "host;a");
+    assert_eq!(found.nodes[0].view, "hosts");
+    for (wrong, words) in [
+        (search("cpu > much", 0), "much"),
+        (search("a", 5_001), "limit is from 1 to 5000"),
+        (SearchRequest::default(), "q is missing"),
+    ] {
+        let refused = client.search(wrong).await.expect_err("makes no sense");
+        assert_eq!(refused.code(), Code::InvalidArgument);
+        assert!(refused.message().contains(words), "{refused}");
+    }
+    let asked = QuerySeriesRequest {
+        id: "host;nobody".to_owned(),
+        ..Default::default()
+    };
+    let refused = client.query_series(asked.clone()).await;
+    assert_eq!(refused.expect_err("no such node").code(), Code::NotFound);
+    let asked = QuerySeriesRequest {
+        id: "host;a".to_owned(),
+        step_ms: 1,
+        ..asked
+    };
+    let refused = client.query_series(asked).await.expect_err("too fine");
     assert_eq!(refused.code(), Code::InvalidArgument);
 }
 

@@ -2,9 +2,10 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use mesoscope_proto::v1::observe_client::ObserveClient;
 use mesoscope_proto::v1::{
-    Change, Container, ContainerMetrics, ContainerState, HostMetrics, ProcessMetrics, SnapshotPart,
-    change::Change as Kind,
+    Change, Container, ContainerMetrics, ContainerState, HostMetrics, ProcessMetrics,
+    QuerySeriesRequest, SnapshotPart, change::Change as Kind,
 };
 use serde_json::Value;
 
@@ -108,6 +109,31 @@ async fn samples_of_an_agent_come_back_by_agent_and_by_node() {
     let by_node = aggregator.json(&path("host;a", "last=2m&metric=cpu")).await;
     assert_eq!(by_node["metrics"].as_array().map(Vec::len), Some(1));
     assert_eq!(known(values(&by_node, "cpu")), CPU);
+
+    let asked = QuerySeriesRequest {
+        id: "host;a".to_owned(),
+        metrics: vec!["cpu".to_owned()],
+        from_unix_ms: by_node["from_unix_ms"].as_u64().expect("a time"),
+        step_ms: 15_000,
+        limit: 100,
+        ..Default::default()
+    };
+    let mut client = ObserveClient::new(agent::channel(&aggregator).await);
+    let over_grpc = client.query_series(asked).await.expect("it has some");
+    let over_grpc = over_grpc.into_inner();
+    let [cpu] = &over_grpc.metrics[..] else {
+        panic!("{over_grpc:#?}");
+    };
+    let known: Vec<f64> = cpu
+        .values
+        .iter()
+        .copied()
+        .filter(|value| !value.is_nan())
+        .collect();
+    assert_eq!(
+        (cpu.key.as_str(), known.as_slice()),
+        ("cpu", CPU.as_slice())
+    );
 
     // What the page draws continues these: the same names and units.
     let details = aggregator.json("/api/topology/hosts/host%3Ba").await;

@@ -1,13 +1,14 @@
 //! Each command against a scripted `Observe` server.
 
 use std::process::Stdio;
+use std::sync::Mutex;
 
 use super::program::{mesoscope, run, text};
 use super::scripted::{Script, serve};
 use mesoscope_proto::v1::{
-    AgentInfo, AgentStatus, Capability, Edge, Event, EventBatch, EventKind, Field, Incomplete,
-    ListAgentsResponse, Metric, Node, NodeDetails, Process, ProcessKey, Section, Tier2, Tier2State,
-    TopologyDiff,
+    AgentInfo, AgentStatus, Capability, Edge, Event, EventBatch, EventKind, Field, FoundNode,
+    Incomplete, ListAgentsResponse, Metric, MetricSeries, Node, NodeDetails, Process, ProcessKey,
+    QuerySeriesResponse, SearchResponse, Section, Tier2, Tier2State, TopologyDiff,
 };
 use tokio::io::{AsyncBufReadExt, BufReader};
 
@@ -234,6 +235,86 @@ async fn a_node_is_found_by_its_name() {
     assert!(
         errors.contains("no node of the containers view is called \"nothing\""),
         "{errors}"
+    );
+}
+
+#[tokio::test]
+async fn a_search_goes_through_all_parts_of_the_answer() {
+    let found = |label: &str, cursor: &str| SearchResponse {
+        nodes: vec![FoundNode {
+            view: "containers".into(),
+            id: format!("container;{label}"),
+            label: label.into(),
+            field: Some(Field {
+                label: "Image".into(),
+                value: "nginx".into(),
+                ..Field::default()
+            }),
+            ..FoundNode::default()
+        }],
+        cursor: cursor.into(),
+    };
+    let script = || Script {
+        found: Mutex::new([found("web", "containers.7"), found("proxy", "")].into()),
+        ..Script::default()
+    };
+    let (address, asked) = serve(script()).await;
+    let arguments = ["search", "image:nginx", "cpu > 2%", "--view", "containers"];
+    let output = text(&run(address, &arguments).await);
+    let lines: Vec<&str> = output.lines().collect();
+    assert_eq!(lines.len(), 3, "{output}");
+    assert!(
+        lines[1].contains("web") && lines[1].contains("Image: nginx"),
+        "{output}"
+    );
+    assert!(lines[2].contains("container;proxy"), "{output}");
+    let asked = asked.asked.lock().expect("no panic").join("\n");
+    for part in ["image:nginx", "cpu > 2%", "containers.7"] {
+        assert!(asked.contains(part), "{asked}");
+    }
+    let (address, _script) = serve(script()).await;
+    let output = text(&run(address, &["search", "nginx", "-n", "1"]).await);
+    assert!(output.contains("there may be more"), "{output}");
+    assert!(!output.contains("proxy"), "{output}");
+}
+
+#[tokio::test]
+async fn a_series_has_a_line_for_each_step_and_says_what_is_not_known() {
+    let part = |from_unix_ms: u64, values: Vec<f64>, cursor: &str| QuerySeriesResponse {
+        from_unix_ms,
+        step_ms: 15_000,
+        metrics: vec![MetricSeries {
+            key: "cpu".into(),
+            unit: "cores".into(),
+            values,
+        }],
+        cursor: cursor.into(),
+        ..QuerySeriesResponse::default()
+    };
+    let start_ms = 1_700_000_010_000;
+    let parts = [
+        part(start_ms, vec![0.25, f64::NAN], "1"),
+        part(start_ms + 30_000, vec![0.5], ""),
+    ];
+    let (address, asked) = serve(Script {
+        series: Mutex::new(parts.into()),
+        ..Script::default()
+    })
+    .await;
+    let arguments = ["series", "host;a", "--metric", "cpu", "--last", "1h"];
+    let output = text(&run(address, &arguments).await);
+    let lines: Vec<Vec<&str>> = output
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(lines[0], ["FROM", "cpu", "[cores]"]);
+    assert_eq!(lines[1], ["2023-11-14T22:13:30.000Z", "0.25"]);
+    assert_eq!(lines[2], ["2023-11-14T22:13:45.000Z", "-"]);
+    assert_eq!(lines[3], ["2023-11-14T22:14:00.000Z", "0.5"]);
+    let asked = asked.asked.lock().expect("no panic").join("\n");
+    assert!(
+        asked.contains("step_ms: 15000") && !asked.contains("from_unix_ms: 0"),
+        "{asked}"
     );
 }
 

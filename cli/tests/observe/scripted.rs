@@ -1,6 +1,7 @@
 //! An `Observe` server that says what a test wants said: the real aggregator can't be made to send a
 //! certain event, to refuse, or to break a stream at a certain moment.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -9,7 +10,8 @@ use futures::Stream;
 use mesoscope_proto::v1::observe_server::{Observe, ObserveServer};
 use mesoscope_proto::v1::{
     EventBatch, GetNodeRequest, ListAgentsRequest, ListAgentsResponse, NodeDetails,
-    StreamEventsRequest, TopologyDiff, WatchTopologyRequest,
+    QuerySeriesRequest, QuerySeriesResponse, SearchRequest, SearchResponse, StreamEventsRequest,
+    TopologyDiff, WatchTopologyRequest,
 };
 use tonic::{Request, Response, Status};
 
@@ -20,6 +22,9 @@ pub struct Script {
     pub diffs: Vec<TopologyDiff>,
     pub agents: ListAgentsResponse,
     pub node: Option<NodeDetails>,
+    /// One answer for each request, in their order.
+    pub found: Mutex<VecDeque<SearchResponse>>,
+    pub series: Mutex<VecDeque<QuerySeriesResponse>>,
     /// The bearer token that it wants.
     pub token: Option<&'static str>,
     /// End each stream after its messages instead of holding it open.
@@ -97,6 +102,29 @@ impl Observe for Scripted {
             .map(Response::new)
             .ok_or_else(|| Status::not_found("no such node"))
     }
+
+    async fn search(
+        &self,
+        request: Request<SearchRequest>,
+    ) -> Result<Response<SearchResponse>, Status> {
+        self.admit(&request)?;
+        next(&self.0.found)
+    }
+
+    async fn query_series(
+        &self,
+        request: Request<QuerySeriesRequest>,
+    ) -> Result<Response<QuerySeriesResponse>, Status> {
+        self.admit(&request)?;
+        next(&self.0.series)
+    }
+}
+
+fn next<T>(answers: &Mutex<VecDeque<T>>) -> Result<Response<T>, Status> {
+    let answer = answers.lock().expect("no panic").pop_front();
+    answer
+        .map(Response::new)
+        .ok_or_else(|| Status::not_found("the script has no more"))
 }
 
 /// Serves the script on a port of loopback until the test ends.
