@@ -27,8 +27,12 @@ export interface GraphElements {
   minimap: HTMLCanvasElement;
 }
 
-// Differences that arrive faster than this become one scene; large scenes get more time.
-const SCENE_EVERY_MS = 200;
+// Differences that arrive faster than this become one scene.
+const SCENE_EVERY_MS = 100;
+// A scene that is slow to make is made less often: the page is to have three quarters of the time for
+// the person, but what changes is to be seen within a second.
+const SCENE_SHARE = 0.25;
+const SCENE_EVERY_MAX_MS = 450;
 const SHARP_AFTER_MS = 90;
 const OVERLAY_EVERY_MS = 33;
 const READABLE_ZOOM = 0.9;
@@ -56,7 +60,9 @@ export class GraphController {
   private placeTimer: ReturnType<typeof setTimeout> | undefined;
   // What the map itself has told the page.
   private place: Place | null = null;
-  private sceneBuiltMs = -Infinity;
+  private sceneBegunMs = -Infinity;
+  // Building the last scene and drawing it.
+  private sceneCostMs = 0;
   private overlayDrawnMs = 0;
   private dirty = { base: true, overlay: true, minimap: true };
   private moving = false;
@@ -222,15 +228,15 @@ export class GraphController {
   private scheduleScene(afterMs?: number): void {
     if (afterMs === 0) clearTimeout(this.sceneTimer);
     else if (this.sceneTimer !== undefined) return;
-    const since = performance.now() - this.sceneBuiltMs;
-    const every = SCENE_EVERY_MS * ((this.scene?.ids.length ?? 0) > 3_000 ? 4 : 1);
+    const since = performance.now() - this.sceneBegunMs;
+    const every = Math.min(SCENE_EVERY_MAX_MS, Math.max(SCENE_EVERY_MS, this.sceneCostMs / SCENE_SHARE));
     this.sceneTimer = setTimeout(() => this.rebuild(), afterMs ?? Math.max(0, every - since));
   }
 
   private rebuild(): void {
     this.sceneTimer = undefined;
     const start = performance.now();
-    this.sceneBuiltMs = start;
+    this.sceneBegunMs = start;
     const { topology } = useLive.getState();
     this.sequence = topology.sequence;
     const before = this.scene;
@@ -250,6 +256,7 @@ export class GraphController {
     this.updateMatches();
     this.updateSelected(false);
     this.invalidate();
+    this.sceneCostMs = performance.now() - start;
   }
 
   // The first picture of a view shows all of it, and so do those that follow until the person moves.
@@ -369,10 +376,11 @@ export class GraphController {
   }
 
   // Which difference the map holds, for whoever measures from outside.
-  private tellDrawn(): void {
+  private tellDrawn(ms: number): void {
     const { dataset } = this.elements.host;
     const sequence = String(this.sequence);
     if (dataset.drawnSequence === sequence) return;
+    this.sceneCostMs += ms;
     dataset.drawnNodes = String(this.scene!.ids.length);
     dataset.drawnSequence = sequence;
   }
@@ -393,8 +401,9 @@ export class GraphController {
       palette: this.palette,
     };
     if (this.dirty.base) {
-      renderTimes.add(this.renderer.draw(frame, this.moving));
-      this.tellDrawn();
+      const ms = this.renderer.draw(frame, this.moving);
+      renderTimes.add(ms);
+      this.tellDrawn(ms);
     }
     if (this.dirty.minimap) this.minimap.draw(frame.viewport, this.palette, devicePixelRatio);
     let animated = this.emphasis.selected >= 0;

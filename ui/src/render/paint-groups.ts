@@ -49,6 +49,13 @@ export function paintHulls(ctx: CanvasRenderingContext2D, { scene, viewport, pal
   }
 }
 
+// More groups than these can't all be named: a map of tabs hides what it is a map of.
+const CROWDED_FROM_GROUPS = 60;
+// In a crowd a tab may be so many times as wide as its group.
+const TAB_TO_GROUP_MAX = 1.5;
+// Of those that are wider, only so many: the unwell first, then the largest.
+const WIDE_TABS_MAX = 24;
+
 // The tabs, the largest groups first, each where it covers no other: on the upper border in full, else
 // with less on it, else on the lower border. Returns their boxes, which labels keep clear of.
 export function paintTabs(ctx: CanvasRenderingContext2D, frame: Frame): Box[] {
@@ -56,17 +63,39 @@ export function paintTabs(ctx: CanvasRenderingContext2D, frame: Frame): Box[] {
   const taken: Box[] = [];
   const order = scene.groups.filter((group) => groupVisible(group, viewport));
   order.sort((a, b) => b.members.length - a.members.length);
+  const crowded = order.length > CROWDED_FROM_GROUPS;
+  if (crowded) order.sort((a, b) => Number(isSick(b)) - Number(isSick(a)));
+  let wide = 0;
   for (const group of order) {
-    const choices = [tabOf(ctx, group, viewport, 'full'), tabOf(ctx, group, viewport, 'compact')];
-    choices.push({ ...choices[1]!, box: lowered(choices[1]!.box, group, viewport) });
+    const narrowest = 2 * group.radius * viewport.k * TAB_TO_GROUP_MAX;
+    if (crowded && wide >= WIDE_TABS_MAX && narrowest < TAB_LEAST_PX) continue;
+    const full = tabOf(ctx, group, viewport, 'full');
+    const compact = tabOf(ctx, group, viewport, 'compact');
+    const isWide = crowded && compact.box.right - compact.box.left > narrowest;
+    if (isWide && wide >= WIDE_TABS_MAX) continue;
+    // A wide one would cover its own group: it stands above it.
+    const choices = isWide
+      ? [moved(full, -TAB_HEIGHT / 2 - 2), moved(compact, -TAB_HEIGHT / 2 - 2)]
+      : [full, compact, { ...compact, box: lowered(compact.box, group, viewport) }];
     const tab = choices.find(({ box }) => !taken.some((other) => overlap(box, other)));
     if (!tab) continue;
+    if (isWide) wide += 1;
     taken.push(tab.box);
     paintTab(ctx, palette, group, tab);
   }
   return taken;
 }
 
+function moved(tab: Tab, by: number): Tab {
+  return { ...tab, box: { ...tab.box, top: tab.box.top + by, bottom: tab.box.bottom + by } };
+}
+
+function isSick({ health }: Group): boolean {
+  return health === HealthCode.Critical || health === HealthCode.Warning;
+}
+
+// Of a name of three letters.
+const TAB_LEAST_PX = 40;
 const nameFont = `600 12px ${fonts.text}`;
 const countFont = `400 11.5px ${fonts.mono}`;
 const SIDE_PX = 10;
@@ -108,7 +137,7 @@ function overlap(a: Box, b: Box): boolean {
 
 function paintTab(ctx: CanvasRenderingContext2D, palette: Palette, group: Group, { box, name, count, critical }: Tab): void {
   const middle = (box.top + box.bottom) / 2;
-  const sick = group.health === HealthCode.Critical || group.health === HealthCode.Warning;
+  const sick = isSick(group);
   ctx.beginPath();
   ctx.roundRect(box.left, box.top, box.right - box.left, TAB_HEIGHT, TAB_HEIGHT / 2);
   ctx.fillStyle = palette.surface;
