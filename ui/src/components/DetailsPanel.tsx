@@ -1,9 +1,11 @@
 import { useEffect, useMemo, useRef, useState } from 'react';
 import styled from 'styled-components';
 import { VIEWS, type NodeDetails, type NodeRef } from '../api/types';
+import { mayNot } from '../lib/control';
 import { peersOf } from '../lib/peers';
 import { VIEW_INFO } from '../lib/views';
 import { usePage } from '../store/page';
+import { useSession } from '../store/session';
 import { Connections } from './details/Connections';
 import { ContainerControls } from './details/ContainerControls';
 import { DetailsHead } from './details/DetailsHead';
@@ -28,6 +30,7 @@ function Details({ view, id }: { view: string; id: string }) {
   const topology = useTopology(1_000);
   const [environment, setEnvironment] = useState(false);
   const { details, problem, again } = useDetails(view, id, environment);
+  const refused = useSession(({ who }) => mayNot(who));
   const peers = useMemo(() => peersOf(topology, id), [topology, id]);
   const panel = useRef<HTMLElement>(null);
   // What the map says is newer than the last answer.
@@ -49,7 +52,7 @@ function Details({ view, id }: { view: string; id: string }) {
       {node && <RefList title="Part of" refs={details?.node?.parents ?? node.parents} />}
       {details && <ProcessTree details={details} />}
       {details && children(details).map(([title, refs]) => <RefList key={title} title={title} refs={refs} />)}
-      {node && details?.control && <ContainerControls node={node} control={details.control} onDone={again} />}
+      {node && details?.control && <ContainerControls node={node} control={details.control} refused={refused} onDone={again} />}
       {details?.tier2 && <Tier2Section tier2={details.tier2} onSwitched={again} />}
       <Sections
         node={node}

@@ -2,6 +2,7 @@
 // pointer. A difference from the aggregator never makes React render the map.
 
 import { Canvas2dRenderer } from '../render/canvas2d';
+import { makeRenderer } from '../render/choose';
 import { pictureOf } from '../render/picture';
 import { toScreenX, toScreenY } from '../render/geometry';
 import type { Emphasis, Frame, Renderer, Viewport } from '../render/renderer';
@@ -9,6 +10,7 @@ import { buildScene } from '../scene/build';
 import { LocalPlacement } from '../scene/placement';
 import type { Scene } from '../scene/scene';
 import { matchedNodes } from '../store/filter';
+import { canBeMarked, useMarks } from '../store/marks';
 import { useLive } from '../store/live';
 import { usePage, type Place } from '../store/page';
 import { renderTimes } from '../store/render-time';
@@ -40,7 +42,7 @@ const READABLE_ZOOM = 0.9;
 const PLACE_AFTER_MS = 400;
 
 export class GraphController {
-  private readonly renderer: Renderer;
+  private renderer: Renderer;
   private readonly camera: Camera;
   private readonly minimap: Minimap;
   // One per view: what the views hold differs, and so do its places.
@@ -52,7 +54,7 @@ export class GraphController {
   private glide: Glide | null = null;
   private hit: HitTest | null = null;
   private order: Uint32Array | null = null;
-  private emphasis: Emphasis = { selected: -1, hovered: -1, focused: -1, matches: null };
+  private emphasis: Emphasis = { selected: -1, hovered: -1, focused: -1, marked: [], matches: null };
   private size = { width: 1, height: 1 };
   private frame = 0;
   private sceneTimer: ReturnType<typeof setTimeout> | undefined;
@@ -67,13 +69,15 @@ export class GraphController {
   private dirty = { base: true, overlay: true, minimap: true };
   private moving = false;
   private fittedView = '';
+  private destroyed = false;
 
   constructor(
     private readonly elements: GraphElements,
     private palette: Palette,
     private readonly onFocus: (id: string | null) => void,
   ) {
-    this.renderer = new Canvas2dRenderer(elements.base, elements.overlay);
+    this.renderer = makeRenderer(elements.base, elements.overlay, () => this.withoutGraphicsCard());
+    elements.host.dataset.renderer = this.renderer.name;
     this.minimap = new Minimap(elements.minimap);
     this.camera = new Camera(
       elements.host,
@@ -96,6 +100,7 @@ export class GraphController {
         if (now.selected !== before.selected) this.updateSelected(true);
         if (now.place !== before.place && now.view === before.view) this.goTo(now.place);
       }),
+      useMarks.subscribe(() => this.updateMarked()),
       offerMap(this),
     );
     this.listen();
@@ -110,6 +115,18 @@ export class GraphController {
     clearTimeout(this.placeTimer);
     for (const undo of this.cleanup) undo();
     this.camera.destroy();
+    this.renderer.destroy();
+    this.destroyed = true;
+  }
+
+  // For as long as this map is shown: what is gone once may go again.
+  private withoutGraphicsCard(): void {
+    if (this.destroyed) return;
+    const { base, overlay, host } = this.elements;
+    this.renderer.destroy();
+    this.renderer = new Canvas2dRenderer(base, overlay);
+    host.dataset.renderer = this.renderer.name;
+    this.resize();
   }
 
   setPalette(palette: Palette): void {
@@ -129,7 +146,7 @@ export class GraphController {
     this.moving = false;
     this.invalidate();
     this.drawNow(performance.now());
-    return pictureOf([this.elements.base, this.elements.overlay], this.palette, devicePixelRatio, caption);
+    return pictureOf(this.renderer.layers, this.palette, devicePixelRatio, caption);
   }
 
   // Where the person has moved the map to, for the address.
@@ -199,6 +216,18 @@ export class GraphController {
     return this.emphasis.focused >= 0;
   }
 
+  private mark(id: string): void {
+    const node = useLive.getState().topology.nodes.get(id);
+    if (node && canBeMarked(node)) useMarks.getState().toggle(id);
+  }
+
+  private updateMarked(): void {
+    const { ids } = useMarks.getState();
+    this.emphasis.marked = [...ids].flatMap((id) => this.scene?.index.get(id) ?? []);
+    this.dirty.overlay = true;
+    this.request();
+  }
+
   private setFocus(node: number): void {
     this.emphasis.focused = node;
     this.onFocus(node >= 0 ? this.scene!.ids[node]! : null);
@@ -253,6 +282,7 @@ export class GraphController {
     this.elements.minimap.hidden = this.scene.ids.length === 0;
     this.frameAll(topology.loaded && this.scene.ids.length > 0);
     this.glide = new Glide(this.scene, before, start);
+    this.updateMarked();
     this.updateMatches();
     this.updateSelected(false);
     this.invalidate();
@@ -317,7 +347,9 @@ export class GraphController {
         (event) => {
           const node = this.hit?.at(this.viewport, ...point(event)) ?? -1;
           this.emphasis.focused = -1;
-          usePage.getState().select(this.scene?.ids[node] ?? null);
+          const id = this.scene?.ids[node];
+          if (id !== undefined && (event.ctrlKey || event.metaKey || event.shiftKey)) this.mark(id);
+          else usePage.getState().select(id ?? null);
         },
       ],
       [

@@ -36,12 +36,16 @@ function groupVisible({ x, y, radius }: Group, viewport: Viewport): boolean {
   return isVisible(viewport, toScreenX(viewport, x), toScreenY(viewport, y), reach + 30);
 }
 
+// On a light ground a group is lighter than the ground, and shadows of lines would shine through it.
+export function hullAlpha(palette: Palette): number {
+  return palette.background === '#F5F6F8' ? 0.9 : 0.82;
+}
+
 export function paintHulls(ctx: CanvasRenderingContext2D, { scene, viewport, palette }: Frame): void {
-  const solid = palette.background === '#F5F6F8';
   for (const group of scene.groups) {
     if (!groupVisible(group, viewport)) continue;
     traceHull(ctx, group, viewport);
-    ctx.fillStyle = solid ? withAlpha(palette.surface, 0.9) : withAlpha(palette.surface, 0.82);
+    ctx.fillStyle = withAlpha(palette.surface, hullAlpha(palette));
     ctx.fill();
     ctx.strokeStyle = palette.line;
     ctx.lineWidth = 1;
@@ -55,6 +59,8 @@ const CROWDED_FROM_GROUPS = 60;
 const TAB_TO_GROUP_MAX = 1.5;
 // Of those that are wider, only so many: the unwell first, then the largest.
 const WIDE_TABS_MAX = 24;
+// So far from other tabs, sideways and up and down, that they lie all over the map.
+const APART_PX = [90, 70] as const;
 
 // The tabs, the largest groups first, each where it covers no other: on the upper border in full, else
 // with less on it, else on the lower border. Returns their boxes, which labels keep clear of.
@@ -77,7 +83,8 @@ export function paintTabs(ctx: CanvasRenderingContext2D, frame: Frame): Box[] {
     const choices = isWide
       ? [moved(full, -TAB_HEIGHT / 2 - 2), moved(compact, -TAB_HEIGHT / 2 - 2)]
       : [full, compact, { ...compact, box: lowered(compact.box, group, viewport) }];
-    const tab = choices.find(({ box }) => !taken.some((other) => overlap(box, other)));
+    const [across, down] = isWide && !isSick(group) ? APART_PX : [0, 0];
+    const tab = choices.find(({ box }) => !taken.some((other) => overlap(grown(box, across, down), other)));
     if (!tab) continue;
     if (isWide) wide += 1;
     taken.push(tab.box);
@@ -88,6 +95,10 @@ export function paintTabs(ctx: CanvasRenderingContext2D, frame: Frame): Box[] {
 
 function moved(tab: Tab, by: number): Tab {
   return { ...tab, box: { ...tab.box, top: tab.box.top + by, bottom: tab.box.bottom + by } };
+}
+
+function grown({ left, right, top, bottom }: Box, across: number, down: number): Box {
+  return { left: left - across, right: right + across, top: top - down, bottom: bottom + down };
 }
 
 function isSick({ health }: Group): boolean {

@@ -7,8 +7,8 @@ import { withAlpha } from './color';
 import { isVisible, screenRadius, toScreenX, toScreenY } from './geometry';
 import { Occupied, type Box } from './occupied';
 import { incidentEdges } from './paint-edges';
-import { isDimmed } from './paint-nodes';
 import type { Frame } from './renderer';
+import { isDimmed } from './style';
 
 const LABELS_MAX = 320;
 const TEXT_MAX = 24;
