@@ -5,7 +5,8 @@ import { shortened } from '../lib/format';
 import { fonts, type Palette } from '../theme/tokens';
 import { healthBadge } from './badge';
 import { healthColor, withAlpha } from './color';
-import { isVisible, toScreenX, toScreenY } from './geometry';
+import { PADDING } from '../scene/groups';
+import { isVisible, radiusScale, toScreenX, toScreenY } from './geometry';
 import type { Box } from './occupied';
 import type { Frame, Viewport } from './renderer';
 
@@ -111,6 +112,8 @@ const nameFont = `600 12px ${fonts.text}`;
 const countFont = `400 11.5px ${fonts.mono}`;
 const SIDE_PX = 10;
 const BADGE_PX = 5.5;
+// Between a tab and the border of the map.
+const EDGE_PX = 4;
 
 interface Tab {
   box: Box;
@@ -129,16 +132,24 @@ function tabOf(ctx: CanvasRenderingContext2D, group: Group, viewport: Viewport, 
   if (count) width += ctx.measureText(count).width + 6;
   if (group.health !== HealthCode.Ok) width += 2 * BADGE_PX + 6;
   if (critical) width += ctx.measureText(critical).width + 4;
-  const x = toScreenX(viewport, group.tabX);
   // On the border, but not out of sight while the group is in sight.
+  const middle = toScreenX(viewport, group.tabX);
+  const inside = Math.min(viewport.width - width / 2 - EDGE_PX, Math.max(width / 2 + EDGE_PX, middle));
+  const x = Math.abs(inside - middle) < width ? inside : middle;
   const bottom = toScreenY(viewport, group.bottom);
-  const y = Math.max(toScreenY(viewport, group.top), Math.min(14, bottom - 14));
+  const y = Math.max(toScreenY(viewport, group.top) - lift(group, viewport), Math.min(14, bottom - 14));
   const box = { left: x - width / 2, right: x + width / 2, top: y - TAB_HEIGHT / 2, bottom: y + TAB_HEIGHT / 2 };
   return { box, name, count, critical };
 }
 
+// How far outside of the border a tab has to hang so that it covers no node.
+function lift({ padding }: Group, { k }: Viewport): number {
+  const room = padding * k - (padding - PADDING) * radiusScale(k);
+  return Math.max(0, TAB_HEIGHT / 2 - room);
+}
+
 function lowered(box: Box, group: Group, viewport: Viewport): Box {
-  const y = toScreenY(viewport, group.bottom);
+  const y = toScreenY(viewport, group.bottom) + lift(group, viewport);
   return { ...box, top: y - TAB_HEIGHT / 2, bottom: y + TAB_HEIGHT / 2 };
 }
 
