@@ -166,7 +166,7 @@ function TableRow({ row, at, now, selected, marked, onMark }: TableRowProps) {
       <div role="cell">{node.group_label}</div>
       <div role="cell" title={node.health_reason}>
         {!node.pseudo && <HealthIcon health={node.health === 'ok' && ended ? 'ended' : node.health} size={13} />}
-        {node.pseudo ? '–' : node.health === 'ok' || !node.health_reason ? node.state : node.health_reason}
+        <span>{node.pseudo ? '–' : node.health === 'ok' || !node.health_reason ? node.state : node.health_reason}</span>
       </div>
       <div role="cell" data-number>{value(row, 'cpu')}</div>
       <div role="cell" data-number>{value(row, 'memory')}</div>
@@ -278,6 +278,11 @@ const BodyRow = styled.div`
     text-overflow: ellipsis;
     white-space: nowrap;
     color: var(--text-2);
+  }
+  > div > span {
+    min-width: 0;
+    overflow: hidden;
+    text-overflow: ellipsis;
   }
   strong {
     font-weight: 500;
