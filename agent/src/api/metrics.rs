@@ -1,6 +1,9 @@
 //! The agent's figures as Prometheus text.
 
+mod plugins;
+
 use mesoscope_capture::CaptureStats;
+use mesoscope_proto::v1::PluginStatus;
 use prometheus::core::Collector;
 use prometheus::{Counter, CounterVec, Encoder, Gauge, GaugeVec, Opts, Registry, TextEncoder};
 
@@ -34,6 +37,7 @@ pub struct Figures {
     pub tier2: bool,
     /// What operators have under way.
     pub control: Used,
+    pub plugins: Vec<PluginStatus>,
     /// Counters of the sources beside the kernel: source, what, count.
     pub sources: Vec<(&'static str, &'static str, u64)>,
 }
@@ -51,6 +55,7 @@ pub fn render(figures: &Figures) -> prometheus::Result<String> {
     capture(&page, &figures.capture)?;
     state(&page, figures)?;
     uplink(&page, figures)?;
+    plugins::plugins(&page, &figures.plugins)?;
     let mut text = Vec::new();
     TextEncoder::new().encode(&page.registry.gather(), &mut text)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
@@ -235,6 +240,11 @@ fn state(page: &Page, figures: &Figures) -> prometheus::Result<()> {
         ),
         ("cgroups", figures.cgroups, figures.cgroups_limit),
     ];
+        (
+            "plugin_facts",
+            sizes.plugin_facts,
+            mesoscope_plugins::PLUGINS_MAX * mesoscope_plugins::nodes::NODES_MAX,
+        ),
     page.gauges(
         "mesoscope_agent_state_entries",
         "What the agent keeps of the node.",

@@ -6,5 +6,6 @@ mod losses;
 mod observes;
 mod ooms;
 mod secured;
+mod plugins;
 mod support;
 mod tier2;

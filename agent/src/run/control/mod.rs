@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use mesoscope_discover::docker::DockerControl;
+use mesoscope_plugins::Plugins;
 use mesoscope_proto::v1::ControlHello;
 use mesoscope_service::token::Bearer;
 use rand::Rng;
@@ -89,6 +90,7 @@ pub(super) struct Control {
     pub(super) hello: ControlHello,
     pub(super) docker: DockerControl,
     pub(super) slots: Slots,
+    pub(super) plugins: Option<Plugins>,
 }
 
 /// Dials for ever.

@@ -8,7 +8,7 @@ use mesoscope_proto::v1::control_client::ControlClient;
 use mesoscope_proto::v1::control_request::Message;
 use mesoscope_proto::v1::{
     ContainerAction, ContainerInspect, ContainerLogs, ControlAnswer, ControlOutcome,
-    ControlRequest, ControlResult, TerminalOpen, control_answer::Answer,
+    ControlRequest, ControlResult, PluginPress, TerminalOpen, control_answer::Answer,
 };
 use rustc_hash::FxHashMap;
 use tokio::sync::{Semaphore, mpsc};
@@ -138,6 +138,7 @@ impl Session<'_> {
                     typing.resize(&size);
                 }
             }
+            Some(Message::Press(press)) => self.press(number, press).await,
             None => {
                 let unknown =
                     "this agent does not know what is asked for; it is older than the aggregator";
@@ -163,6 +164,31 @@ impl Session<'_> {
         tokio::spawn(async move {
             let done = docker.act(&action.container_id, verb, action.force).await;
             answer(&answers, number, outcome(done)).await;
+            drop(slot);
+        });
+    }
+
+    /// Goes on when the stream breaks, like an action.
+    async fn press(&self, number: u64, press: PluginPress) {
+        let Ok(slot) = self.control.slots.actions.clone().try_acquire_owned() else {
+            return self.busy(number).await;
+        };
+        let Some(plugins) = self.control.plugins.clone() else {
+            let none = "this agent has no plugins (--plugins-dir)";
+            return self
+                .answer(number, failed(ControlResult::NotFound, none))
+                .await;
+        };
+        let answers = self.answers.clone();
+        tokio::spawn(async move {
+            let told = match plugins.press(&press).await {
+                Ok(message) => ControlOutcome {
+                    message,
+                    ..outcome(Ok(()))
+                },
+                Err((result, why)) => failed(result, &why),
+            };
+            answer(&answers, number, told).await;
             drop(slot);
         });
     }
