@@ -10,7 +10,7 @@ use prometheus::{Counter, CounterVec, Encoder, Gauge, GaugeVec, Opts, Registry, 
 use crate::core::node_state::state::Counters;
 use crate::core::node_state::{Limits, Sizes};
 use crate::core::session::SessionCounters;
-use crate::run::control::{ACTIONS_MAX, LOGS_MAX, TERMINALS_MAX, Used};
+use crate::run::control::{ACTIONS_MAX, FILES_MAX, LOGS_MAX, TERMINALS_MAX, Used};
 
 /// What a scrape shows, as the driver knows it at that moment.
 #[derive(Clone, Debug, Default)]
@@ -207,6 +207,7 @@ fn state(page: &Page, figures: &Figures) -> prometheus::Result<()> {
     let fills = [
         ("control_actions", figures.control.actions, ACTIONS_MAX),
         ("control_logs", figures.control.logs, LOGS_MAX),
+        ("control_files", figures.control.files, FILES_MAX),
         (
             "control_terminals",
             figures.control.terminals,
@@ -239,12 +240,12 @@ fn state(page: &Page, figures: &Figures) -> prometheus::Result<()> {
             crate::core::node_state::DETAILS_WAITING_MAX,
         ),
         ("cgroups", figures.cgroups, figures.cgroups_limit),
-    ];
         (
             "plugin_facts",
             sizes.plugin_facts,
             mesoscope_plugins::PLUGINS_MAX * mesoscope_plugins::nodes::NODES_MAX,
         ),
+    ];
     page.gauges(
         "mesoscope_agent_state_entries",
         "What the agent keeps of the node.",

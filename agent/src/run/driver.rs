@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use mesoscope_capture::{Capture, Clock, MonoNs, Socket};
 use mesoscope_discover::conntrack::{ConntrackEvent, ConntrackWatch, NatFlow};
+use mesoscope_discover::containers::Engines;
+use mesoscope_discover::cri::CriControl;
 use mesoscope_discover::docker::DockerControl;
 use mesoscope_discover::names::Names;
 use mesoscope_discover::paths::Paths;
@@ -180,7 +182,10 @@ impl Driver {
                 agent_id: identity.agent_id.clone(),
                 generation: identity.generation,
             },
-            docker: DockerControl::new(config.docker_socket.clone()),
+            engines: Engines {
+                docker: DockerControl::new(config.docker_socket.clone()),
+                cri: CriControl::new(config.cri_socket.clone()),
+            },
             slots: self.control.clone(),
             plugins: self.plugins.as_ref().map(|link| link.plugins.clone()),
         })
