@@ -307,6 +307,7 @@ export function detailsOf(view: string, id: string): NodeDetails | null {
       { id: `process;${node.group};b`, label: 'worker', pid: 4_131, depth: 2, ended: false, exit: '', command: '/app/worker --queue high' },
     ],
     processes_left_out: 0,
+    plugins: [],
   };
 }
 

@@ -13,6 +13,14 @@ export async function control(id: string, verb: Verb): Promise<void> {
   else await answer(`${path(id)}/${verb}`, { method: 'POST' });
 }
 
+// Presses a control of a plugin; gives what the plugin says of it.
+export async function press(view: string, id: string, plugin: string, control: string): Promise<string> {
+  const parts = ['topology', view, id, 'plugins', plugin, control].map(encodeURIComponent);
+  const response = await answer(`/api/${parts.join('/')}`, { method: 'POST' });
+  const { message } = (await response.json()) as { message: string };
+  return message;
+}
+
 // Does the same to many, and tells what came of each as soon as it is known.
 export async function controlMany(action: Verb, containers: string[], told: (one: Told) => void): Promise<void> {
   const response = await answer('/api/v1/control/bulk', {

@@ -13,6 +13,7 @@ import { DetailsHead } from './details/DetailsHead';
 import { Metrics } from './details/Metrics';
 import { PeerList } from './details/PeerList';
 import { ProcessTree } from './details/ProcessTree';
+import { PluginSection } from './details/PluginSection';
 import { RefList } from './details/RefList';
 import { Sections } from './details/Sections';
 import { Tier2Section } from './details/Tier2Section';
@@ -91,6 +92,18 @@ function Details({ view, id }: { view: string; id: string }) {
       {details && children(details).map(([title, refs]) => <RefList key={title} title={title} refs={refs} />)}
       {node && details?.control && <ContainerControls node={node} control={details.control} refused={refused} onDone={again} />}
       {details?.tier2 && <Tier2Section tier2={details.tier2} onSwitched={again} />}
+      {node && canHaveLabels(node) && <OwnLabels key={id} id={id} refused={refused} onDone={again} />}
+      {node &&
+        details?.plugins.map((facts) => (
+          <PluginSection
+            key={facts.plugin}
+            view={view}
+            node={node}
+            facts={facts}
+            refused={refused}
+            onDone={again}
+          />
+        ))}
       <Sections
         node={node}
         sections={details?.sections ?? []}
