@@ -92,7 +92,6 @@ function Details({ view, id }: { view: string; id: string }) {
       {details && children(details).map(([title, refs]) => <RefList key={title} title={title} refs={refs} />)}
       {node && details?.control && <ContainerControls node={node} control={details.control} refused={refused} onDone={again} />}
       {details?.tier2 && <Tier2Section tier2={details.tier2} onSwitched={again} />}
-      {node && canHaveLabels(node) && <OwnLabels key={id} id={id} refused={refused} onDone={again} />}
       {node &&
         details?.plugins.map((facts) => (
           <PluginSection
