@@ -87,6 +87,14 @@ pub struct Config {
     #[arg(long, default_value = "on")]
     pub control: Control,
 
+    /// Folder with the manifests of plugins (`*.yaml`), read again when it changes
+    #[arg(long, value_name = "FOLDER")]
+    pub plugins_dir: Option<PathBuf>,
+
+    /// Where the sockets of plugins are that the agent starts
+    #[arg(long, default_value = "/run/mesoscope/plugins", value_name = "FOLDER")]
+    pub plugins_run_dir: PathBuf,
+
     /// Longest time that a change waits for its batch
     #[arg(long, default_value = "100ms", value_name = "DURATION")]
     pub batch_interval: Duration,

@@ -6,6 +6,9 @@ use mesoscope_agent::{features, run};
 use mesoscope_service::{config, drain, exit, logs};
 
 fn main() -> std::process::ExitCode {
+    if let Some(code) = mesoscope_plugins::launch::if_asked() {
+        return code;
+    }
     let config = config::load_or_exit::<Config>(Config::check);
     if let Some(Command::Features { json }) = config.command {
         print!("{}", features::report(&config, json));

@@ -19,6 +19,8 @@ use crate::webhooks::{self, Hook, HooksError, Patience};
 
 const SERIES_RETENTION: RangeInclusive<std::time::Duration> =
     std::time::Duration::from_mins(5)..=std::time::Duration::from_hours(24);
+const TERMINAL_IDLE: RangeInclusive<std::time::Duration> =
+    std::time::Duration::from_secs(1)..=std::time::Duration::from_hours(24);
 const WEBHOOK_TIMEOUT: RangeInclusive<std::time::Duration> =
     std::time::Duration::from_millis(100)..=std::time::Duration::from_mins(1);
 const SERIES_MEMORY_MIN: ByteSize = ByteSize::mib(1);
@@ -107,6 +109,10 @@ pub struct Config {
     /// Memory of time series at most; when it is full, what has ended is forgotten first
     #[arg(long, default_value = "512MiB")]
     pub series_memory: ByteSize,
+
+    /// A terminal into which nothing is typed, and to which nothing is written, closes after this
+    #[arg(long, default_value = "30m")]
+    pub terminal_idle: Duration,
 
     /// Webhooks that are told of agents that go away, incomplete data, containers that die, actions
     #[arg(long, value_name = "FILE")]
@@ -204,6 +210,9 @@ impl Config {
             return Err(format!(
                 "--series-memory must be at least {SERIES_MEMORY_MIN}"
             ));
+        }
+        if !TERMINAL_IDLE.contains(&*self.terminal_idle) {
+            return Err("--terminal-idle must be from 1s to 24h".to_owned());
         }
         if self.require_sign_in && self.data_dir.is_none() {
             return Err("--require-sign-in needs --data-dir, which keeps the tokens".to_owned());

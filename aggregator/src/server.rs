@@ -167,6 +167,7 @@ impl Server {
             series: series.clone(),
             settings: settings.clone(),
             control: Arc::default(),
+            terminal_idle: *config.terminal_idle,
             webhooks: webhooks.clone(),
             metrics: metrics.clone(),
             posture: security.posture,

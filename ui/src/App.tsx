@@ -1,6 +1,7 @@
 import { useEffect, useRef } from 'react';
 import styled from 'styled-components';
 import { Banner } from './components/Banner';
+import { BulkBar } from './components/BulkBar';
 import { DetailsPanel } from './components/DetailsPanel';
 import { FilterBar } from './components/FilterBar';
 import { GraphView } from './components/GraphView';
@@ -44,6 +45,7 @@ export function App() {
             <Banner />
             <FilterBar />
             {mode === 'graph' ? <GraphView palette={palette} /> : mode === 'table' ? <TableView /> : <ResourceView />}
+            <BulkBar />
             <TabDrawer />
           </Main>
           {selected !== null && <DetailsPanel />}

@@ -47,9 +47,12 @@ pub fn end_to_end() -> Result<()> {
     if settings.exists() {
         std::fs::remove_dir_all(&settings).context("removing the settings of the last run")?;
     }
-    let _stack = Stack::start(&tree::target().join("release"), ports, true, &logs, &stop)?;
+    let bin = tree::target().join("release");
+    let _stack = Stack::start(&bin, ports, true, &logs, &stop)?;
     let mut npm = node::npm(&["run", "e2e"])?;
     npm.env("MESOSCOPE_URL", format!("http://127.0.0.1:{}", ports.http))
+        // Tests of sign-in start an aggregator of their own.
+        .env("MESOSCOPE_BIN", &bin)
         .env("MESOSCOPE_SCREENSHOT", logs.join("map.png"));
     if let Some(chromium) = chromium() {
         npm.env("CHROMIUM", chromium);

@@ -9,15 +9,19 @@
 //! | [`host`] | what this machine is and how busy it is |
 //! | [`cgroups`] | which container a cgroup is, what a container uses |
 //! | [`docker`], [`cri`] | names, images, labels and states of containers, as they change |
+//! | [`containers`], [`control`], [`files`] | what people do to containers, whatever their engine; their files |
 //! | [`conntrack`] | what address translation made of a connection; UDP flows |
 //! | [`sock_diag`] | sockets of one network namespace, where eBPF is not available |
 //! | [`names`] | names of remote addresses |
 
 pub mod cgroups;
 pub mod conntrack;
+pub mod containers;
+pub mod control;
 pub mod cri;
 pub mod docker;
 pub mod error;
+pub mod files;
 pub mod host;
 pub mod names;
 mod namespace;

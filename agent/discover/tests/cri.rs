@@ -3,10 +3,9 @@
 
 mod common;
 
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use common::containerd::Containerd;
 use common::cri_client::{self, Kubelet};
 use common::{next_matching, next_state, until_listed};
 use mesoscope_discover::cgroups::CgroupTree;
@@ -14,40 +13,6 @@ use mesoscope_discover::cri::{CriConfig, watch};
 use mesoscope_discover::paths::Paths;
 use mesoscope_discover::runtime::RuntimeEvent;
 use mesoscope_proto::v1::ContainerState;
-
-struct Containerd(Child);
-
-impl Containerd {
-    fn start(folder: &Path, socket: &Path) -> Self {
-        let config = folder.join("config.toml");
-        let text = format!(
-            "version = 2\nroot = {root:?}\nstate = {state:?}\n[grpc]\naddress = {socket:?}\n\
-             [debug]\naddress = {debug:?}\n[plugins.\"io.containerd.grpc.v1.cri\"]\n\
-             sandbox_image = \"docker.io/library/{image}\"\nrestrict_oom_score_adj = true\n",
-            root = folder.join("root"),
-            state = folder.join("state"),
-            debug = folder.join("debug.sock"),
-            image = common::IMAGE,
-        );
-        std::fs::write(&config, text).expect("a file");
-        let log = std::fs::File::create(folder.join("log")).expect("a file");
-        let child = Command::new("containerd")
-            .arg("--config")
-            .arg(&config)
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn();
-        Self(child.expect("containerd is installed (Debian: docker.io brings it)"))
-    }
-}
-
-impl Drop for Containerd {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_real_containerd_answers_and_is_found_again() {

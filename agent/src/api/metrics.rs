@@ -1,13 +1,16 @@
 //! The agent's figures as Prometheus text.
 
+mod plugins;
+
 use mesoscope_capture::CaptureStats;
+use mesoscope_proto::v1::PluginStatus;
 use prometheus::core::Collector;
 use prometheus::{Counter, CounterVec, Encoder, Gauge, GaugeVec, Opts, Registry, TextEncoder};
 
 use crate::core::node_state::state::Counters;
 use crate::core::node_state::{Limits, Sizes};
 use crate::core::session::SessionCounters;
-use crate::run::control::{ACTIONS_MAX, LOGS_MAX, TERMINALS_MAX, Used};
+use crate::run::control::{ACTIONS_MAX, FILES_MAX, LOGS_MAX, TERMINALS_MAX, Used};
 
 /// What a scrape shows, as the driver knows it at that moment.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +37,7 @@ pub struct Figures {
     pub tier2: bool,
     /// What operators have under way.
     pub control: Used,
+    pub plugins: Vec<PluginStatus>,
     /// Counters of the sources beside the kernel: source, what, count.
     pub sources: Vec<(&'static str, &'static str, u64)>,
 }
@@ -51,6 +55,7 @@ pub fn render(figures: &Figures) -> prometheus::Result<String> {
     capture(&page, &figures.capture)?;
     state(&page, figures)?;
     uplink(&page, figures)?;
+    plugins::plugins(&page, &figures.plugins)?;
     let mut text = Vec::new();
     TextEncoder::new().encode(&page.registry.gather(), &mut text)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
@@ -202,6 +207,7 @@ fn state(page: &Page, figures: &Figures) -> prometheus::Result<()> {
     let fills = [
         ("control_actions", figures.control.actions, ACTIONS_MAX),
         ("control_logs", figures.control.logs, LOGS_MAX),
+        ("control_files", figures.control.files, FILES_MAX),
         (
             "control_terminals",
             figures.control.terminals,
@@ -234,6 +240,11 @@ fn state(page: &Page, figures: &Figures) -> prometheus::Result<()> {
             crate::core::node_state::DETAILS_WAITING_MAX,
         ),
         ("cgroups", figures.cgroups, figures.cgroups_limit),
+        (
+            "plugin_facts",
+            sizes.plugin_facts,
+            mesoscope_plugins::PLUGINS_MAX * mesoscope_plugins::nodes::NODES_MAX,
+        ),
     ];
     page.gauges(
         "mesoscope_agent_state_entries",

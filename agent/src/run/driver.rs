@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use mesoscope_capture::{Capture, Clock, MonoNs, Socket};
 use mesoscope_discover::conntrack::{ConntrackEvent, ConntrackWatch, NatFlow};
+use mesoscope_discover::containers::Engines;
+use mesoscope_discover::cri::CriControl;
 use mesoscope_discover::docker::DockerControl;
 use mesoscope_discover::names::Names;
 use mesoscope_discover::paths::Paths;
@@ -23,6 +25,7 @@ use super::cgroups::SharedTree;
 use super::control::{Control, Slots};
 use super::duties::Duties;
 use super::edges::{self, Edges};
+use super::plugins::{self, PluginsLink};
 use super::reader::Reader;
 use super::runtimes::RuntimeSource;
 use super::tier2::Tier2Switch;
@@ -116,6 +119,7 @@ pub(super) struct Driver {
     pub(super) unified_root: PathBuf,
     /// What operators have under way.
     pub(super) control: Slots,
+    pub(super) plugins: Option<PluginsLink>,
     outbound: Option<mpsc::Sender<Bytes>>,
     dump: Option<FxHashSet<Ends>>,
 }
@@ -157,6 +161,7 @@ impl Driver {
             batch_interval: config.batch_interval.into(),
             unified_root: edges::unified_root(config),
             control: Slots::default(),
+            plugins: None,
             outbound: None,
             dump: None,
             parts,
@@ -177,8 +182,12 @@ impl Driver {
                 agent_id: identity.agent_id.clone(),
                 generation: identity.generation,
             },
-            docker: DockerControl::new(config.docker_socket.clone()),
+            engines: Engines {
+                docker: DockerControl::new(config.docker_socket.clone()),
+                cri: CriControl::new(config.cri_socket.clone()),
+            },
             slots: self.control.clone(),
+            plugins: self.plugins.as_ref().map(|link| link.plugins.clone()),
         })
     }
 
@@ -234,6 +243,7 @@ impl Driver {
                 }
                 Some(event) = conntrack_event(self.parts.conntrack.as_mut()) => self.conntrack(event),
                 Some(name) = name(self.parts.names.as_mut()) => self.parts.state.name(name),
+                Some(event) = plugins::event(self.plugins.as_mut()) => self.plugin(event),
                 Some(answer) = asked.recv() => {
                     // The asker may be gone; that is its business.
                     let _ = answer.send(Box::new(self.figures()));

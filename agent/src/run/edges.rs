@@ -161,6 +161,17 @@ pub fn docker_config(config: &Config) -> DockerConfig {
     }
 }
 
+/// Where plugins are; `None` without any.
+#[must_use]
+pub fn plugins(config: &Config) -> Option<mesoscope_plugins::Settings> {
+    Some(mesoscope_plugins::Settings {
+        folder: config.plugins_dir.clone()?,
+        run_folder: config.plugins_run_dir.clone(),
+        // The binary that runs, also when its file has been replaced.
+        launcher: "/proc/self/exe".into(),
+    })
+}
+
 /// How a CRI runtime is watched.
 #[must_use]
 pub fn cri_config(config: &Config) -> CriConfig {

@@ -11,6 +11,7 @@
 //! | `duties` | what the driver does again and again |
 //! | `losses` | what it does after a loss |
 //! | [`control`] | what operators ask of this node's containers |
+//! | `plugins` | what plugins want of this node |
 //! | `tier2` | tier 2 as the aggregator asks for it |
 //! | `report` | what the driver tells of itself |
 
@@ -20,6 +21,7 @@ mod driver;
 mod duties;
 pub mod edges;
 mod losses;
+mod plugins;
 pub mod reader;
 mod report;
 pub mod runtimes;
@@ -36,6 +38,9 @@ use crate::config::Config;
 
 pub use edges::Edges;
 
+/// How long plugins may take to end.
+const PLUGINS_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// Runs the agent until the drain.
 ///
 /// # Errors
@@ -49,11 +54,22 @@ pub async fn run(config: Config, edges: Edges, drain: CancellationToken) -> anyh
     let mut driver = start::start(&config, &edges)
         .await
         .context("starting to observe")?;
+    // They end before the agent does, and are heard until then.
+    let plugins_stop = CancellationToken::new();
+    let plugins_task = driver.start_plugins(&config, plugins_stop.clone());
     let (told, uplink_events) = mpsc::channel(8);
     let control = driver.control(&config, &edges);
     let control = control.map(|control| tokio::spawn(control::run(control)));
     let dialer = tokio::spawn(uplink::run(edges.endpoint, edges.bearer, told));
     driver.run(uplink_events, asked, &drain).await;
+    plugins_stop.cancel();
+    if let Some(mut task) = plugins_task {
+        // Nobody listens to them any more.
+        drop(driver.plugins.take());
+        if tokio::time::timeout(PLUGINS_PATIENCE, &mut task).await.is_err() {
+            task.abort();
+        }
+    }
     dialer.abort();
     if let Some(control) = control {
         control.abort();

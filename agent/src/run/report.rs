@@ -96,8 +96,14 @@ impl Driver {
             events_lost_total: sum(&stats.losses.lost),
             tier2: self.tier2.is_on(),
             tier2_containers: self.tier2.containers().to_vec(),
+            plugins: self.plugin_statuses(),
         };
         self.parts.state.set_status(status);
+    }
+
+    fn plugin_statuses(&self) -> Vec<v1::PluginStatus> {
+        let link = self.plugins.as_ref();
+        link.map(|link| link.plugins.statuses()).unwrap_or_default()
     }
 
     /// For a scrape.
@@ -151,6 +157,7 @@ impl Driver {
             sockets_interval_seconds: self.duties.sockets.interval(level).as_secs_f64(),
             tier2: self.tier2.is_on(),
             control: self.control.used(),
+            plugins: self.plugin_statuses(),
             sources,
         }
     }

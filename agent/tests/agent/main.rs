@@ -2,9 +2,11 @@
 
 mod control;
 mod engine;
+mod files;
 mod losses;
 mod observes;
 mod ooms;
+mod plugins;
 mod secured;
 mod support;
 mod tier2;

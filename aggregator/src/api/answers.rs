@@ -9,6 +9,9 @@ use utoipa::openapi::response::{Response, ResponseBuilder};
 /// Why nothing came of a request to the engine of a container.
 pub(super) struct OfTheEngine;
 
+/// Why nothing came of a request for a file of a container.
+pub(super) struct OfAFile;
+
 /// Why no terminal opened.
 pub(super) struct OfATerminal;
 
@@ -27,6 +30,28 @@ impl IntoResponses for OfTheEngine {
             (
                 "503",
                 "A bound is reached, or the agent does not control containers",
+            ),
+            ("504", "No answer in time; it may still be done"),
+            ("507", "It can't be recorded, and was not done"),
+        ])
+    }
+}
+
+impl IntoResponses for OfAFile {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        told(&[
+            (
+                "404",
+                "No connected agent reports the container, or it has no such file",
+            ),
+            (
+                "409",
+                "It is something else, may not be written, or the digits fit more than one",
+            ),
+            ("502", "The agent went away, or may not itself"),
+            (
+                "503",
+                "A bound is reached, a disk does not answer, or the agent does not control containers",
             ),
             ("504", "No answer in time; it may still be done"),
             ("507", "It can't be recorded, and was not done"),

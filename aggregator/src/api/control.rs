@@ -27,6 +27,7 @@ const TAIL_DEFAULT: u32 = 1_000;
 const LOGS_HINT: &str =
     "follow=true|false, tail=LINES|all, since=UNIX_SECONDS|DURATION (10m), timestamps=true|false";
 
+const DRAINED: &[u8] = b"\n[mesoscope: the log ends here: the aggregator is shutting down]\n";
 const SIGNED_OUT: &[u8] = b"\n[mesoscope: the log ends here: what was signed in with has ended]\n";
 
 type Pairs = Query<Vec<(String, String)>>;
@@ -222,7 +223,10 @@ impl Reading {
         let drain = self.api.drain.clone();
         loop {
             tokio::select! {
-                () = drain.cancelled() => return None,
+                () = drain.cancelled() => {
+                    self.ended = true;
+                    return Some(Bytes::from_static(DRAINED));
+                }
                 text = self.reader.next() => return text,
                 _ = self.checks.tick() => {
                     if !self.let_in_by.still_has(Role::Operator, &self.api).await {
@@ -237,7 +241,7 @@ impl Reading {
 
 impl Api {
     /// Goes on when the client goes away, so that its outcome is recorded.
-    async fn act(
+    pub(super) async fn act(
         &self,
         identity: &Identity,
         id: &str,
@@ -344,6 +348,14 @@ impl From<ControlError> for ApiError {
                 ControlResult::Conflict => (
                     StatusCode::CONFLICT,
                     "look at the container's state; to remove one that runs, stop it first or say force=true",
+                ),
+                ControlResult::NoFile => (
+                    StatusCode::NOT_FOUND,
+                    "look at the folder that it should be in",
+                ),
+                ControlResult::TooLarge => (
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "docs/control.md has the bounds",
                 ),
                 ControlResult::Busy => (StatusCode::SERVICE_UNAVAILABLE, "try again in a minute"),
                 ControlResult::Unavailable => (

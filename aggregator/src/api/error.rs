@@ -41,6 +41,16 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, error, hint)
     }
 
+    /// How it is answered.
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What to do.
+    pub(super) fn hint(&self) -> &str {
+        &self.body.hint
+    }
+
     /// What was wrong, without the hint.
     pub(super) fn reason(&self) -> &str {
         &self.body.error

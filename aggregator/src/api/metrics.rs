@@ -160,6 +160,7 @@ fn bounds(api: &Api) -> prometheus::Result<Vec<MetricFamily>> {
         api.control.terminals(),
         control::TERMINALS_MAX,
     );
+    set("control_files", api.control.files(), control::FILES_MAX);
     let (waiting, most) = api.control.waiting();
     set("control_requests", waiting, most);
     for (bound, held, most) in api.sign_in.gate.fill() {

@@ -12,6 +12,8 @@
 //! | `tier2.rs` | switching tier 2; agents and nodes with what is set for them |
 //! | `graph.rs` | a view for Grafana |
 //! | `control.rs` | what people do to containers, and their logs |
+//! | `files.rs` | files of containers |
+//! | `bulk.rs` | one action on many containers |
 //! | `exec.rs` | commands in containers |
 //! | `terminal.rs` | terminals in containers, live |
 //! | `websocket.rs` | a view, live |
@@ -30,10 +32,12 @@
 mod access;
 mod answers;
 mod audit;
+mod bulk;
 mod control;
 mod error;
 mod exec;
 mod figures;
+mod files;
 mod graph;
 mod metrics;
 mod observe;
@@ -97,6 +101,8 @@ pub struct Api {
     pub settings: Arc<Settings>,
     /// The agents' streams for control.
     pub control: Arc<Control>,
+    /// How long a terminal may stand idle.
+    pub terminal_idle: std::time::Duration,
     /// Who is told of what happens.
     pub webhooks: Arc<Webhooks>,
     /// The figures.

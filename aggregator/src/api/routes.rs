@@ -5,8 +5,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    Api, audit, control, exec, figures, graph, metrics, openapi, reports, rest, search, series,
-    session, terminal, tier2, tokens, websocket,
+    Api, audit, bulk, control, exec, figures, files, graph, metrics, openapi, reports,
+    rest, search, series, session, terminal, tier2, tokens, websocket,
 };
 
 /// For who is let in.
@@ -36,6 +36,9 @@ pub(super) fn guarded() -> OpenApiRouter<Api> {
         .routes(routes!(control::logs))
         .routes(routes!(terminal::exec, exec::run))
         .routes(routes!(terminal::attach))
+        .routes(routes!(bulk::act))
+        .routes(routes!(files::list))
+        .routes(routes!(files::read, files::write))
         .routes(routes!(control::act))
         .routes(routes!(graph::health))
         .routes(routes!(graph::fields))

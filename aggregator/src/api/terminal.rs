@@ -25,8 +25,6 @@ use crate::control::Terminal;
 
 /// Largest message of a client, and what waits for the process before no more is read.
 const MESSAGE_BYTES_MAX: usize = 64 << 10;
-/// A terminal into which nothing is typed, and to which nothing is written, ends after this.
-const IDLE_MAX: Duration = Duration::from_mins(30);
 /// A window that is pulled tells its size no more often.
 const RESIZE_PERIOD: Duration = Duration::from_millis(100);
 /// Columns or rows at most.
@@ -286,11 +284,12 @@ impl Sitting {
                     let listens = typed.len() < MESSAGE_BYTES_MAX;
                     if listens && heard.elapsed() > SILENCE_MAX {
                         Err(Gone::Left("nobody answers"))
-                    } else if active.elapsed() > IDLE_MAX {
-                        Err(Gone::Closed(close_code::POLICY, "nothing was typed or written for 30 minutes"))
                     } else {
                         self.send(Message::Ping(Bytes::new())).await
                     }
+                }
+                () = tokio::time::sleep_until(active + self.api.terminal_idle) => {
+                    Err(Gone::Closed(close_code::POLICY, "nothing was typed or written for a while (--terminal-idle)"))
                 }
                 _ = checks.tick() => {
                     if self.let_in_by.still_has(Role::Operator, &self.api).await {

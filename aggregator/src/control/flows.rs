@@ -1,4 +1,4 @@
-//! What goes on for a while: reading a log, sitting before a terminal.
+//! What goes on for a while: reading a log, sitting before a terminal, carrying a file.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use axum::body::Bytes;
 use mesoscope_proto::v1::control_request::Message;
 use mesoscope_proto::v1::{
-    ContainerLogs, ControlCancel, ControlOutcome, LogCredit, TerminalInput, TerminalOpen,
-    TerminalSize,
+    ContainerLogs, ControlCancel, ControlOutcome, FileEntry, FileRead, FileWrite, LogCredit,
+    TerminalInput, TerminalOpen, TerminalSize,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -64,7 +64,7 @@ impl LogReader {
     }
 }
 
-/// A terminal under way. Dropping it closes it at the agent, too.
+/// A terminal or file under way. Dropping it closes it at the agent, too.
 #[derive(Debug)]
 pub struct Terminal {
     flow: Flow,
@@ -170,11 +170,58 @@ impl Control {
             window_bytes: WINDOW_BYTES,
             ..asked
         };
+        let message = Message::Terminal(asked);
+        self.open((agent_id, generation), &self.terminals, message)
+            .await
+    }
+
+    /// Begins to read a file, or the tar of a folder; gives what it is, too.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub async fn read_file(
+        &self,
+        agent_id: &str,
+        generation: u64,
+        asked: FileRead,
+    ) -> Result<(FileEntry, Terminal), ControlError> {
+        let asked = FileRead {
+            window_bytes: WINDOW_BYTES,
+            ..asked
+        };
+        let message = Message::FileRead(asked);
+        let file = self
+            .open((agent_id, generation), &self.files, message)
+            .await?;
+        Ok((file.screen.file().unwrap_or_default(), file))
+    }
+
+    /// Begins to write a file.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub async fn write_file(
+        &self,
+        agent_id: &str,
+        generation: u64,
+        asked: FileWrite,
+    ) -> Result<Terminal, ControlError> {
+        let message = Message::FileWrite(asked);
+        self.open((agent_id, generation), &self.files, message)
+            .await
+    }
+
+    async fn open(
+        &self,
+        agent: (&str, u64),
+        slots: &Arc<Semaphore>,
+        message: Message,
+    ) -> Result<Terminal, ControlError> {
         let (flow, screen) = self.begin(
-            (agent_id, generation),
-            &self.terminals,
+            agent,
+            slots,
             |requests| requests.open_terminal(WINDOW_BYTES),
-            Message::Terminal(asked),
+            message,
         )?;
         let began = timeout(BEGIN_PATIENCE, screen.begun()).await;
         if let Err(outcome) = began.map_err(|_| ControlError::Late)? {

@@ -5,8 +5,8 @@
 //! | `mod.rs` | which agent is asked, how long it may take, what came of it |
 //! | `requests.rs` | the requests of one stream that wait for their answers (no I/O) |
 //! | `log.rs` | a log on its way from an agent to a slow reader, bounded (no I/O) |
-//! | `terminal.rs` | a terminal between an agent and whoever sits before it, bounded (no I/O) |
-//! | `flows.rs` | reading a log, sitting before a terminal |
+//! | `terminal.rs` | a terminal or file between an agent and whoever sits before it, bounded (no I/O) |
+//! | `flows.rs` | reading a log, sitting before a terminal, carrying a file |
 //! | `service.rs` | the gRPC service that agents open |
 
 mod flows;
@@ -40,6 +40,8 @@ const WINDOW_BYTES: u32 = 256 << 10;
 pub const LOGS_MAX: usize = 128;
 /// Terminals under way at most, of all agents, and commands that are waited for.
 pub const TERMINALS_MAX: usize = 64;
+/// Files that are read or written at most, of all agents.
+pub const FILES_MAX: usize = 32;
 /// Requests that wait for an agent to read them.
 const OUTBOX: usize = 256;
 
@@ -69,6 +71,7 @@ pub struct Control {
     links: Mutex<HashMap<String, Arc<Link>>>,
     logs: Arc<Semaphore>,
     terminals: Arc<Semaphore>,
+    files: Arc<Semaphore>,
 }
 
 impl Default for Control {
@@ -77,6 +80,7 @@ impl Default for Control {
             links: Mutex::default(),
             logs: Arc::new(Semaphore::new(LOGS_MAX)),
             terminals: Arc::new(Semaphore::new(TERMINALS_MAX)),
+            files: Arc::new(Semaphore::new(FILES_MAX)),
         }
     }
 }
@@ -126,6 +130,12 @@ impl Control {
     #[must_use]
     pub fn terminals(&self) -> usize {
         TERMINALS_MAX.saturating_sub(self.terminals.available_permits())
+    }
+
+    /// Files that are read or written.
+    #[must_use]
+    pub fn files(&self) -> usize {
+        FILES_MAX.saturating_sub(self.files.available_permits())
     }
 
     /// Requests that wait for their answers, and how many may.

@@ -49,7 +49,7 @@ impl Requests {
         Some((self.insert(Waiting::Log(pipe.clone()))?, pipe))
     }
 
-    /// The same for a terminal.
+    /// The same for a terminal, or a file.
     pub(super) fn open_terminal(&mut self, window_bytes: u32) -> Option<(u64, Arc<Screen>)> {
         let screen = Arc::new(Screen::new(window_bytes));
         Some((self.insert(Waiting::Terminal(screen.clone()))?, screen))
@@ -100,6 +100,14 @@ impl Requests {
             Some(Answer::Typing(credit)) => match self.waiting.get(&number) {
                 Some(Waiting::Terminal(screen)) => {
                     screen.allow(&credit);
+                    Ok(())
+                }
+                Some(_) => Err(Broken::Answer),
+                None => Ok(()),
+            },
+            Some(Answer::File(entry)) => match self.waiting.get(&number) {
+                Some(Waiting::Terminal(screen)) => {
+                    screen.open(entry);
                     Ok(())
                 }
                 Some(_) => Err(Broken::Answer),

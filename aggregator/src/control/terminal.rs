@@ -1,9 +1,9 @@
-//! A terminal between an agent and whoever sits before it. Holds no more than the window that the
+//! A terminal between an agent and whoever sits before it, or a file and whoever reads or writes it. Holds no more than the window that the
 //! agent was told, and lets no more be typed than the agent allows.
 
 use std::sync::{Mutex, PoisonError};
 
-use mesoscope_proto::v1::{ControlOutcome, TerminalCredit, TerminalOutput};
+use mesoscope_proto::v1::{ControlOutcome, FileEntry, TerminalCredit, TerminalOutput};
 use tokio::sync::Notify;
 
 use super::log::Overrun;
@@ -26,6 +26,8 @@ struct Held {
     credit: u32,
     /// Bytes that may be typed; `None`: it is not there yet.
     typing: Option<usize>,
+    /// Of a file: what it is, once it is open.
+    file: Option<FileEntry>,
     /// Bytes that were typed and have not reached the process yet.
     under_way: usize,
     outcome: Option<ControlOutcome>,
@@ -39,6 +41,7 @@ impl Screen {
                 credit: window_bytes,
                 typing: None,
                 under_way: 0,
+                file: None,
                 outcome: None,
             }),
             changed: Notify::new(),
@@ -74,16 +77,30 @@ impl Screen {
         self.room.notify_one();
     }
 
+    /// From the agent: a file is open.
+    pub(super) fn open(&self, entry: FileEntry) {
+        self.with(|held| held.file = Some(entry));
+        self.changed.notify_one();
+    }
+
+    /// The file that is open.
+    pub(super) fn file(&self) -> Option<FileEntry> {
+        self.with(|held| held.file.clone())
+    }
+
     /// The last of the agent.
     pub(super) fn end(&self, outcome: ControlOutcome) {
         self.with(|held| held.outcome = Some(outcome));
         self.changed.notify_one();
     }
 
-    /// Waits until the terminal is there.
+    /// Waits until the terminal is there, or the file open.
     pub(super) async fn begun(&self) -> Result<(), ControlOutcome> {
         loop {
-            let (there, outcome) = self.with(|held| (held.typing.is_some(), held.outcome.clone()));
+            let (there, outcome) = self.with(|held| {
+                let there = held.typing.is_some() || held.file.is_some();
+                (there, held.outcome.clone())
+            });
             match (there, outcome) {
                 (true, _) => return Ok(()),
                 (false, Some(outcome)) => return Err(outcome),

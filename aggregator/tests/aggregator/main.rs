@@ -13,8 +13,10 @@
 mod access;
 mod agent;
 mod binary;
+mod bulk;
 mod configuration;
 mod control;
+mod files;
 mod garbage;
 mod graph;
 mod ingest;

@@ -185,6 +185,37 @@ async fn a_shell_is_sat_before_and_both_its_ends_are_recorded() {
 }
 
 #[tokio::test]
+async fn a_terminal_that_stands_idle_closes_and_says_so() {
+    let aggregator = Aggregator::start(&["--terminal-idle", "2s"]);
+    let (_agent, mut control) = connected(&aggregator).await;
+    let mut seat = Seat::take(&aggregator, "exec", &[]).await.expect("open");
+    let (number, _) = opened(&mut control).await;
+    seat.told().await;
+    let began = std::time::Instant::now();
+    // What is written keeps it open, and so does what is typed.
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        writes(&control, number, b".").await;
+        seat.output(1).await;
+    }
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    seat.say(Message::binary(&b"x"[..])).await;
+    let (_, typed) = asked(&mut control).await;
+    assert!(matches!(typed, Asked::Input(_)), "{typed:?}");
+    let ended = seat.told().await;
+    let reason = ended["ended"]["reason"].as_str().expect("a reason");
+    assert!(reason.contains("--terminal-idle"), "{reason}");
+    assert!(began.elapsed() > Duration::from_millis(2_800 + 2_000 - 100));
+    assert!(matches!(seat.next().await, Message::Close(_)));
+    // The agent hears of it, so that what ran there is hung up.
+    let (of, cancelled) = asked(&mut control).await;
+    assert!(of == number && matches!(cancelled, Asked::Cancel(_)));
+    let entries = audit(&aggregator).await;
+    let closed = entries[1]["parameters"]["closed"].to_string();
+    assert!(closed.contains("nothing was typed"), "{closed}");
+}
+
+#[tokio::test]
 async fn both_ways_are_no_faster_than_the_other_side_takes_it() {
     let aggregator = Aggregator::start(&[]);
     let (_agent, mut control) = connected(&aggregator).await;

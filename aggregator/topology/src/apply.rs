@@ -7,6 +7,8 @@ mod host;
 mod listener;
 mod process;
 
+pub(crate) use process::process_id;
+
 use mesoscope_proto::v1::{self, change};
 
 use crate::{Topology, error::ChangeRefused, keys::AgentKey};
@@ -85,6 +87,7 @@ impl Topology {
                 self.cgroup_event(agent, event, events);
                 Ok(())
             }
+            change::Change::PluginFacts(facts) => self.apply_plugin_facts(agent, facts),
         }
     }
 }

@@ -38,6 +38,7 @@ impl Topology {
         let mut details = v1::NodeDetails {
             node: self.render_node(view, key),
             sections: self.sections(view, key, environment)?,
+            plugins: self.plugins_of(view, key).cloned().collect(),
             ..Default::default()
         };
         match &node.subject {

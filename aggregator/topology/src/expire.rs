@@ -7,6 +7,7 @@ use crate::{
     end::Merged,
     graph::Subject,
     keys::{AgentKey, Owner, ProcessKey},
+    plugins::About,
 };
 
 /// Rates and agents are looked at this often.
@@ -115,6 +116,7 @@ impl Topology {
         let Some(process) = self.processes.remove(key) else {
             return;
         };
+        self.plugins.forget(About::Process(key));
         for end in process.ends {
             if let Some(end) = self.ends.get_mut(end) {
                 end.owner = Owner::Gone;
@@ -248,6 +250,7 @@ impl Topology {
         if let Some(agent) = self.agents.remove(key) {
             self.graph_mut(ViewKind::Hosts).remove_node(agent.node);
             self.agent_ids.remove(&agent.id);
+            self.plugins.forget(About::Host(key));
         }
         self.incomplete_revision += 1;
     }
@@ -277,6 +280,7 @@ impl Topology {
         self.sweep_listeners(agent, epoch, now_ms);
         self.sweep_processes(agent, epoch, now_ms, events);
         self.sweep_containers(agent, epoch, now_ms, events);
+        self.plugins.sweep(agent, epoch);
         self.agent_event(agent, "resynced", now_ms, events);
     }
 

@@ -33,6 +33,7 @@
 //! | `graph`, `edge`, `journal` | a view's nodes, edges and what changed in them |
 //! | `render`, `health`, `details` | nodes, edges and details as the API has them |
 //! | `search` | nodes by what a person types; what may be meant by a half-typed word |
+//! | `plugins` | what plugins of agents say of nodes |
 //! | `lookup` | agents and containers by what a request names |
 //! | `view`, `options` | what subscribers see and have been told |
 //! | `grouping` | the table of views whose nodes are groups |
@@ -62,6 +63,7 @@ mod lookup;
 mod names;
 mod options;
 mod places;
+mod plugins;
 mod render;
 mod resolve;
 pub mod search;
@@ -75,6 +77,7 @@ pub use keys::AgentKey;
 pub use limits::Limits;
 pub use lookup::{KnownContainer, Place, Standing};
 pub use options::{Options, UnknownView, ViewKind};
+pub use plugins::PluginControlPlace;
 pub use stats::{Counter, Fill, Stats};
 pub use topology::Topology;
 pub use view::View;

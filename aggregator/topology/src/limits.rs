@@ -30,6 +30,10 @@ pub struct Limits {
     pub gaps: usize,
     /// Events held back for the other end of their connection; the oldest are let go first.
     pub held_events: usize,
+    /// Nodes that a plugin says something of, each counted once for each plugin.
+    pub plugin_facts: usize,
+    /// What plugins say, as messages.
+    pub plugin_bytes: usize,
     /// How long an ended process or container, or an edge without connections, is shown.
     pub ended_keep_ms: u64,
     /// How long the end of a short connection waits for the other end before its event goes out.
@@ -56,6 +60,8 @@ impl Default for Limits {
             pseudo_nodes: 2_000,
             gaps: 256,
             held_events: 50_000,
+            plugin_facts: 100_000,
+            plugin_bytes: 256 << 20,
             ended_keep_ms: 15_000,
             join_hold_ms: 300,
             stale_after_ms: 5 * 60 * 1_000,

@@ -67,6 +67,8 @@ impl Topology {
             fill("names", self.names.len(), limits.names),
             fill("gaps_of_one_agent", gaps, limits.gaps),
             fill("held_events", self.held_events.len(), limits.held_events),
+            fill("plugin_facts", self.plugins.fill().0, limits.plugin_facts),
+            fill("plugin_bytes", self.plugins.fill().1, limits.plugin_bytes),
             fill("applications", self.symbols.len(), Symbols::LIMIT),
         ];
         let mut refused = 0;

@@ -19,6 +19,7 @@ use crate::{
     names::Names,
     options::ViewKind,
     places::Places,
+    plugins::Plugins,
     symbols::Symbols,
 };
 
@@ -68,6 +69,7 @@ pub struct Topology {
     pub(crate) rates_ms: u64,
     /// Edges and pseudo nodes that had no room: how many so far, and when the last one came.
     pub(crate) undrawn: (u64, u64),
+    pub(crate) plugins: Plugins,
 }
 
 impl Topology {
@@ -106,6 +108,7 @@ impl Topology {
             totals: Totals::default(),
             rates_ms: 0,
             undrawn: (0, 0),
+            plugins: Plugins::default(),
         }
     }
 

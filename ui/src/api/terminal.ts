@@ -1,12 +1,13 @@
 // A terminal in a container, over a WebSocket. Knows nothing of what draws it.
 
+import { passes } from '../lib/retry';
 import { answer, ApiError, errorText } from './rest';
 
 export interface TerminalCallbacks {
   onOpen(): void;
   onOutput(bytes: Uint8Array): void;
-  // Nothing comes any more; said once.
-  onEnd(why: string): void;
+  // Nothing comes any more; said once. `lost`: it may be there again soon.
+  onEnd(why: string, lost: boolean): void;
 }
 
 // What of WebSocket is used, so that tests can stand in for it.
@@ -28,6 +29,8 @@ const OPEN = 1;
 // The aggregator takes no message that is longer than 64 KiB.
 const PIECE_BYTES = 32 * 1024;
 const LOST = 'The connection is lost.';
+// Why a terminal closes that can be opened again soon.
+const GOES_BY = ['the agent went away', 'the aggregator is shutting down'];
 
 const encoder = new TextEncoder();
 
@@ -36,14 +39,14 @@ export function terminalPath(id: string, kind: 'shell' | 'attach'): string {
 }
 
 // Why a path opens no terminal, which a browser does not tell of a WebSocket.
-async function reason(path: string): Promise<string> {
+async function reason(path: string): Promise<{ why: string; passing: boolean }> {
   try {
     await answer(path);
   } catch (error) {
     // 400: nothing but the upgrade was missing.
-    if (error instanceof ApiError && error.status !== 400) return error.message;
+    if (error instanceof ApiError && error.status !== 400) return { why: error.message, passing: passes(error.status) };
   }
-  return 'The terminal could not be opened.';
+  return { why: 'The terminal could not be opened.', passing: false };
 }
 
 function webSocket(address: string): Socket {
@@ -107,7 +110,8 @@ export class TerminalLink {
       this.opened = true;
       this.callbacks.onOpen();
     } else if (said.ended) {
-      this.end(ending(said.ended.exit_code, said.ended.reason));
+      const { exit_code: code, reason: why } = said.ended;
+      this.end(ending(code, why), GOES_BY.includes(why));
     } else {
       const error = errorText(said);
       // An error about a message that was sent ends nothing.
@@ -117,14 +121,15 @@ export class TerminalLink {
 
   private async lost(): Promise<void> {
     if (this.ended) return;
-    if (this.opened) this.end(LOST);
-    else this.end(await reason(this.path));
+    if (this.opened) return this.end(LOST, true);
+    const { why, passing } = await reason(this.path);
+    this.end(why, passing);
   }
 
-  private end(why: string): void {
+  private end(why: string, lost = false): void {
     if (this.ended) return;
     this.ended = true;
-    this.callbacks.onEnd(why);
+    this.callbacks.onEnd(why, lost);
     this.socket.close();
   }
 }

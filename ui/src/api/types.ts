@@ -227,6 +227,32 @@ export interface NodeDetails {
   // Of containers and hosts, each behind its parent.
   processes: ProcessEntry[];
   processes_left_out: number;
+  // By their names.
+  plugins: PluginFacts[];
+}
+
+// What a plugin says of a node.
+export interface PluginFacts {
+  plugin: string;
+  label: string;
+  metadata: Field[];
+  metrics: Metric[];
+  tables: PluginTable[];
+  controls: PluginControl[];
+}
+
+export interface PluginTable {
+  key: string;
+  label: string;
+  columns: string[];
+  rows: { cells: string[] }[];
+}
+
+export interface PluginControl {
+  key: string;
+  label: string;
+  // The question before it; empty for one made of its label.
+  confirm: string;
 }
 
 export interface ProcessEntry {

@@ -9,22 +9,48 @@ import { Button, SectionTitle } from './controls';
 import { ChevronIcon, HealthIcon } from './icons';
 import { useTier2Switch } from './useTier2Switch';
 
+// Fewer are seen at a glance.
+const SEARCHED_FROM = 12;
+const SHOWN_MAX = 60;
+
 // The agents: whether each is there and whole, what it costs, and what it lacks and why.
 export function AgentList() {
   const agents = useLive((live) => live.agents);
   const problem = useLive((live) => live.agentsProblem);
+  const [search, setSearch] = useState('');
+  const found = agentsFound(agents, agents.length > SEARCHED_FROM ? search : '');
+  const shown = found.slice(0, SHOWN_MAX);
   return (
     <>
       <SectionTitle>Agents</SectionTitle>
       {problem && <Note>{problem}</Note>}
       {!problem && agents.length === 0 && <Note>No agent has reported yet.</Note>}
+      {agents.length > SEARCHED_FROM && (
+        <Search
+          type="search"
+          aria-label="Search in the agents"
+          placeholder={`Search ${agents.length.toLocaleString('en-US')} agents`}
+          value={search}
+          onChange={(event) => setSearch(event.target.value)}
+        />
+      )}
       <ul>
-        {agents.map((agent) => (
+        {shown.map((agent) => (
           <AgentRow key={agent.agent_id} agent={agent} />
         ))}
       </ul>
+      {found.length > shown.length && <Note>and {(found.length - shown.length).toLocaleString('en-US')} more</Note>}
+      {agents.length > 0 && found.length === 0 && <Note>No agent has such a name.</Note>}
     </>
   );
+}
+
+// Those whose name holds the text, and first those with something to tell.
+export function agentsFound(agents: readonly AgentInfo[], search: string): AgentInfo[] {
+  const text = search.trim().toLowerCase();
+  const found = agents.filter(({ hostname, agent_id: id }) => `${hostname} ${id}`.toLowerCase().includes(text));
+  const unwell = (agent: AgentInfo) => agentHealth(agent)[0] !== 'ok';
+  return [...found.filter(unwell), ...found.filter((agent) => !unwell(agent))];
 }
 
 function agentHealth(agent: AgentInfo): [health: string, words: string] {
@@ -158,6 +184,18 @@ const Chevron = styled.i<{ $open: boolean }>`
   color: var(--text-3);
   transform: rotate(${({ $open }) => ($open ? 90 : 0)}deg);
   transition: transform 0.15s;
+`;
+
+const Search = styled.input`
+  width: calc(100% - 16px);
+  height: 28px;
+  margin: 2px 8px 6px;
+  padding: 0 9px;
+  border: 1px solid var(--line-strong);
+  border-radius: 6px;
+  background: var(--background);
+  color: var(--text-1);
+  font-size: 12px;
 `;
 
 const Card = styled.div`

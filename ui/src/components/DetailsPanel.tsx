@@ -1,21 +1,35 @@
 import { useEffect, useMemo, useRef, useState } from 'react';
 import styled from 'styled-components';
+import { create } from 'zustand';
 import { VIEWS, type NodeDetails, type NodeRef } from '../api/types';
+import { mayNot } from '../lib/control';
 import { peersOf } from '../lib/peers';
 import { VIEW_INFO } from '../lib/views';
 import { usePage } from '../store/page';
+import { useSession } from '../store/session';
 import { Connections } from './details/Connections';
 import { ContainerControls } from './details/ContainerControls';
 import { DetailsHead } from './details/DetailsHead';
 import { Metrics } from './details/Metrics';
 import { PeerList } from './details/PeerList';
 import { ProcessTree } from './details/ProcessTree';
+import { PluginSection } from './details/PluginSection';
 import { RefList } from './details/RefList';
 import { Sections } from './details/Sections';
 import { Tier2Section } from './details/Tier2Section';
 import { NARROW_PX } from './narrow';
 import { useDetails } from './useDetails';
 import { useTopology } from './useTopology';
+
+const WIDTH_PX = 348;
+const WIDTH_MIN_PX = 280;
+const WIDTH_MAX_PX = 900;
+
+// The same for all nodes, until the page is left.
+const useWidth = create<{ width: number; setWidth: (px: number) => void }>()((set) => ({
+  width: WIDTH_PX,
+  setWidth: (px) => set({ width: Math.min(WIDTH_MAX_PX, Math.max(WIDTH_MIN_PX, px)) }),
+}));
 
 // Everything of the selected node.
 export function DetailsPanel() {
@@ -28,8 +42,10 @@ function Details({ view, id }: { view: string; id: string }) {
   const topology = useTopology(1_000);
   const [environment, setEnvironment] = useState(false);
   const { details, problem, again } = useDetails(view, id, environment);
+  const refused = useSession(({ who }) => mayNot(who));
   const peers = useMemo(() => peersOf(topology, id), [topology, id]);
   const panel = useRef<HTMLElement>(null);
+  const { width, setWidth } = useWidth();
   // What the map says is newer than the last answer.
   const node = topology.nodes.get(id) ?? details?.node ?? null;
 
@@ -40,7 +56,32 @@ function Details({ view, id }: { view: string; id: string }) {
   }, [id]);
 
   return (
-    <Panel ref={panel} aria-label={node ? `Details of ${node.label}` : 'Details'} data-testid="details">
+    <Panel
+      ref={panel}
+      style={{ '--width': `${width}px` } as React.CSSProperties}
+      aria-label={node ? `Details of ${node.label}` : 'Details'} data-testid="details"
+    >
+      <Grip
+        role="separator"
+        aria-orientation="vertical"
+        aria-label="Width of the details"
+        aria-valuenow={Math.round(width)}
+        aria-valuemin={WIDTH_MIN_PX}
+        aria-valuemax={WIDTH_MAX_PX}
+        tabIndex={0}
+        onPointerDown={(event) => event.currentTarget.setPointerCapture(event.pointerId)}
+        onPointerMove={(event) => {
+          if (!event.currentTarget.hasPointerCapture(event.pointerId)) return;
+          setWidth(panel.current!.getBoundingClientRect().right - event.clientX);
+        }}
+        onDoubleClick={() => setWidth(WIDTH_PX)}
+        onKeyDown={(event) => {
+          const by = { ArrowLeft: 20, ArrowRight: -20 }[event.key];
+          if (by === undefined) return;
+          event.preventDefault();
+          setWidth(width + by);
+        }}
+      />
       <DetailsHead node={node} gone={topology.loaded && !topology.nodes.has(id)} />
       {problem && !details && <Problem role="alert">{problem}</Problem>}
       {node && node.metrics.length > 0 && <Metrics node={node} />}
@@ -49,8 +90,19 @@ function Details({ view, id }: { view: string; id: string }) {
       {node && <RefList title="Part of" refs={details?.node?.parents ?? node.parents} />}
       {details && <ProcessTree details={details} />}
       {details && children(details).map(([title, refs]) => <RefList key={title} title={title} refs={refs} />)}
-      {node && details?.control && <ContainerControls node={node} control={details.control} onDone={again} />}
+      {node && details?.control && <ContainerControls node={node} control={details.control} refused={refused} onDone={again} />}
       {details?.tier2 && <Tier2Section tier2={details.tier2} onSwitched={again} />}
+      {node &&
+        details?.plugins.map((facts) => (
+          <PluginSection
+            key={facts.plugin}
+            view={view}
+            node={node}
+            facts={facts}
+            refused={refused}
+            onDone={again}
+          />
+        ))}
       <Sections
         node={node}
         sections={details?.sections ?? []}
@@ -73,8 +125,10 @@ function children(details: NodeDetails): [string, NodeRef[]][] {
 }
 
 const Panel = styled.aside`
-  width: 348px;
+  /* The map keeps some room whatever is asked for. */
+  width: min(var(--width), 60vw);
   flex: none;
+  position: relative;
   overflow-y: auto;
   background: var(--surface);
   border-left: 1px solid var(--line);
@@ -84,13 +138,34 @@ const Panel = styled.aside`
     border-top: 1px solid var(--line);
   }
   @media (max-width: 1000px) {
-    width: 300px;
+    width: min(var(--width), 300px);
   }
   @media (max-width: ${NARROW_PX}px) {
     width: auto;
     height: 58%;
     border-left: 0;
     border-top: 1px solid var(--line-strong);
+  }
+`;
+
+// As high as what can be scrolled.
+const Grip = styled.div`
+  position: sticky;
+  z-index: 2;
+  top: 0;
+  left: 0;
+  float: left;
+  width: 7px;
+  height: 100%;
+  margin: 0 -7px -100% 0;
+  cursor: col-resize;
+  touch-action: none;
+  &:hover,
+  &:focus-visible {
+    background: color-mix(in srgb, var(--accent) 40%, transparent);
+  }
+  @media (max-width: 1000px) {
+    display: none;
   }
 `;
 

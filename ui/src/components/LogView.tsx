@@ -1,6 +1,7 @@
 import { useEffect, useMemo, useRef, useState } from 'react';
 import styled from 'styled-components';
 import { matching, visible } from '../lib/log-lines';
+import { saveBlob } from '../lib/save';
 import { Button, Checkbox } from './controls';
 import { useLog } from './useLog';
 
@@ -8,7 +9,7 @@ const LINE_PX = 18;
 
 // One log: follows its end until somebody scrolls up, and shows only what holds the searched text.
 export function LogView({ id, label }: { id: string; label: string }) {
-  const { lines, forgotten, ended, again } = useLog(id);
+  const { lines, forgotten, ended, waiting, again } = useLog(id);
   const [search, setSearch] = useState('');
   const [follow, setFollow] = useState(true);
   const [scroll, setScroll] = useState({ top: 0, height: 400 });
@@ -41,7 +42,7 @@ export function LogView({ id, label }: { id: string; label: string }) {
         </Button>
         {ended && (
           <Button type="button" onClick={again}>
-            Read again
+            {waiting ? 'Try now' : 'Read again'}
           </Button>
         )}
       </Bar>
@@ -62,13 +63,8 @@ export function countWords(shown: number, lines: number, forgotten: number, sear
 }
 
 function save(lines: readonly string[], label: string): void {
-  const address = URL.createObjectURL(new Blob([`${lines.join('\n')}\n`], { type: 'text/plain' }));
-  const link = document.createElement('a');
-  link.href = address;
-  link.download = `${label.replace(/[^\w.-]+/g, '_')}.log`;
-  link.click();
-  // The browser reads it after the click has returned.
-  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+  const text = new Blob([`${lines.join('\n')}\n`], { type: 'text/plain' });
+  saveBlob(text, `${label.replace(/[^\w.-]+/g, '_')}.log`);
 }
 
 const Bar = styled.div`

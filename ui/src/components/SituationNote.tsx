@@ -3,6 +3,7 @@ import { situation, type Remedy, type Situation } from '../lib/situation';
 import { VIEW_INFO } from '../lib/views';
 import { retryNow, useLive } from '../store/live';
 import { usePage } from '../store/page';
+import { useSession } from '../store/session';
 import { Button } from './controls';
 import { HealthIcon, InfoIcon } from './icons';
 import { useMatches } from './useMatches';
@@ -35,7 +36,9 @@ export function useSituation(): Situation | null {
 // In place of what there is not to see. `over` lies on the map, which shows what does not match faded.
 export function SituationNote({ over }: { over?: boolean }) {
   const now = useSituation();
-  if (!now) return null;
+  // Who is not let in is asked to sign in, and needs no other reason.
+  const asked = useSession((session) => session.asked);
+  if (!now || asked) return null;
   const remedy = now.remedy && REMEDIES[now.remedy];
   return (
     <Place data-over={over ?? false} data-remedy={now.remedy}>

@@ -2,6 +2,7 @@ import { lazy, Suspense, useState } from 'react';
 import styled from 'styled-components';
 import { useTabs, whatOf } from '../store/tabs';
 import { IconButton } from './controls';
+import { FilesView } from './FilesView';
 import { CloseIcon } from './icons';
 import { LogView } from './LogView';
 import { NARROW_PX } from './narrow';
@@ -14,7 +15,7 @@ const HIGHEST = 85;
 
 const within = (percent: number) => Math.min(HIGHEST, Math.max(LOWEST, percent));
 
-// Logs and terminals below the map. Those behind go on.
+// Logs, files and terminals below the map. Those behind go on.
 export function TabDrawer() {
   const { tabs, active, show, close } = useTabs();
   const [height, setHeight] = useState(38);
@@ -52,9 +53,9 @@ export function TabDrawer() {
       </Tabs>
       {tabs.map((tab) => (
         <Pane key={tab.key} role="tabpanel" aria-label={`${tab.label}: ${whatOf(tab)}`} hidden={tab.key !== active}>
-          {tab.kind === 'log' ? (
-            <LogView id={tab.id} label={tab.label} />
-          ) : (
+          {tab.kind === 'log' && <LogView id={tab.id} label={tab.label} />}
+          {tab.kind === 'files' && <FilesView id={tab.id} label={tab.label} />}
+          {(tab.kind === 'shell' || tab.kind === 'attach') && (
             <Suspense fallback={<Waiting role="status">Loading the terminal…</Waiting>}>
               <TerminalView id={tab.id} label={tab.label} kind={tab.kind} shown={tab.key === active} />
             </Suspense>

@@ -6,6 +6,7 @@ import { nodesOf } from '../lib/views';
 import { hasEnded } from '../scene/build';
 import { metricOf } from '../scene/metric';
 import { shapeOfKind } from '../scene/shape';
+import { canBeMarked, range, useMarks } from '../store/marks';
 import { usePage } from '../store/page';
 import { healthVariable } from './details/DetailsHead';
 import { HealthIcon, ShapeIcon } from './icons';
@@ -48,6 +49,7 @@ export function TableView() {
   const matches = useMatches(topology);
   const selected = usePage((page) => page.selected);
   const sort = usePage((page) => page.sort);
+  const marks = useMarks((all) => all.ids);
   const { setSort } = usePage.getState();
   const [scroll, setScroll] = useState({ top: 0, height: 800 });
   const body = useRef<HTMLDivElement>(null);
@@ -56,6 +58,13 @@ export function TableView() {
   const last = Math.min(rows.length, Math.ceil((scroll.top + scroll.height) / ROW_PX) + OVERSCAN);
   const now = topology.timeUnixMs || Date.now();
 
+  // By its place in the table: a range is one in the order that is seen.
+  const mark = (id: string, asRange: boolean) => {
+    const { last, add, toggle } = useMarks.getState();
+    if (!asRange) return toggle(id);
+    const order = rows.filter((row) => canBeMarked(row.node)).map((row) => row.node.id);
+    add(range(order, last, id));
+  };
   const onScroll = () => {
     const { scrollTop: top, clientHeight: height } = body.current!;
     setScroll({ top, height });
@@ -71,7 +80,7 @@ export function TableView() {
       <Body ref={body} onScroll={onScroll} role="rowgroup">
         <div role="presentation" style={{ height: rows.length * ROW_PX, position: 'relative' }}>
           {rows.slice(first, last).map((row, i) => (
-            <TableRow key={row.node.id} row={row} at={first + i} now={now} selected={row.node.id === selected} />
+            <TableRow key={row.node.id} row={row} at={first + i} now={now} selected={row.node.id === selected} marked={marks.has(row.node.id)} onMark={mark} />
           ))}
         </div>
         {rows.length === 0 && <SituationNote />}
@@ -98,10 +107,20 @@ function HeadCell({ column, sort, onSort }: { column: Column; sort: Sort; onSort
   );
 }
 
-function TableRow({ row, at, now, selected }: { row: Row; at: number; now: number; selected: boolean }) {
+interface TableRowProps {
+  row: Row;
+  at: number;
+  now: number;
+  selected: boolean;
+  marked: boolean;
+  onMark: (id: string, asRange: boolean) => void;
+}
+
+function TableRow({ row, at, now, selected, marked, onMark }: TableRowProps) {
   const { node } = row;
   const ended = hasEnded(node);
   const select = () => usePage.getState().select(node.id);
+  const marks = canBeMarked(node);
   return (
     <BodyRow
       role="row"
@@ -110,9 +129,17 @@ function TableRow({ row, at, now, selected }: { row: Row; at: number; now: numbe
       data-ended={ended}
       tabIndex={0}
       style={{ transform: `translateY(${at * ROW_PX}px)` }}
-      onClick={select}
+      onClick={(event) => {
+        if (marks && (event.ctrlKey || event.metaKey || event.shiftKey)) onMark(node.id, event.shiftKey);
+        else select();
+      }}
       onKeyDown={(event) => {
+        if (event.target !== event.currentTarget) return;
         if (event.key === 'Enter') select();
+        if (event.key === ' ' && marks) {
+          event.preventDefault();
+          onMark(node.id, event.shiftKey);
+        }
         const sibling = { ArrowDown: 'nextElementSibling', ArrowUp: 'previousElementSibling' }[event.key];
         if (!sibling) return;
         event.preventDefault();
@@ -120,6 +147,18 @@ function TableRow({ row, at, now, selected }: { row: Row; at: number; now: numbe
       }}
     >
       <div role="cell">
+        {marks && (
+          <input
+            type="checkbox"
+            aria-label={`Mark ${node.label}`}
+            checked={marked}
+            readOnly
+            onClick={(event) => {
+              event.stopPropagation();
+              onMark(node.id, event.shiftKey);
+            }}
+          />
+        )}
         <ShapeIcon shape={shapeOfKind(node.kind)} color={node.pseudo || ended ? 'var(--text-3)' : healthVariable(node.health)} />
         <strong>{node.label}</strong>
         <small>{node.label_minor}</small>
@@ -127,7 +166,7 @@ function TableRow({ row, at, now, selected }: { row: Row; at: number; now: numbe
       <div role="cell">{node.group_label}</div>
       <div role="cell" title={node.health_reason}>
         {!node.pseudo && <HealthIcon health={node.health === 'ok' && ended ? 'ended' : node.health} size={13} />}
-        {node.pseudo ? '–' : node.health === 'ok' || !node.health_reason ? node.state : node.health_reason}
+        <span>{node.pseudo ? '–' : node.health === 'ok' || !node.health_reason ? node.state : node.health_reason}</span>
       </div>
       <div role="cell" data-number>{value(row, 'cpu')}</div>
       <div role="cell" data-number>{value(row, 'memory')}</div>
@@ -213,6 +252,12 @@ const BodyRow = styled.div`
   padding: 0 16px;
   border-bottom: 1px solid var(--line);
   cursor: pointer;
+  user-select: none;
+  input {
+    flex: none;
+    margin: 0;
+    accent-color: var(--accent);
+  }
   &:hover {
     background: var(--surface);
   }
@@ -233,6 +278,11 @@ const BodyRow = styled.div`
     text-overflow: ellipsis;
     white-space: nowrap;
     color: var(--text-2);
+  }
+  > div > span {
+    min-width: 0;
+    overflow: hidden;
+    text-overflow: ellipsis;
   }
   strong {
     font-weight: 500;

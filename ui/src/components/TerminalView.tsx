@@ -4,6 +4,7 @@ import '@xterm/xterm/css/xterm.css';
 import { useEffect, useRef, useState } from 'react';
 import styled from 'styled-components';
 import { TerminalLink, terminalPath } from '../api/terminal';
+import { pauseBefore } from '../lib/retry';
 import { contrastOf, terminalTheme } from '../theme/terminal';
 import { fonts, palettes } from '../theme/tokens';
 import { useThemeName } from '../theme/useTheme';
@@ -17,14 +18,19 @@ interface Props {
 }
 
 const KEPT_LINES = 10_000;
+// Back from the alternate screen, mouse and paste modes off, cursor shown, plain text, a new line.
+const LEAVE_MODES = '\x1b[?1049l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?2004l\x1b[?25h\x1b[0m\r\n';
 
-// One terminal. What has ended is not resumed: the process went with it.
+// One terminal. What has ended is not resumed: the process went with it. Where the connection is lost, a
+// new one is opened on the same screen once there is one.
 export default function TerminalView({ id, label, kind, shown }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const screen = useRef<Terminal>(null);
   const theme = useThemeName();
   const [attempt, setAttempt] = useState(0);
-  const [ended, setEnded] = useState('');
+  const [state, setState] = useState({ ended: '', waiting: false });
+  // That were lost without being open between.
+  const failures = useRef(0);
 
   useEffect(() => {
     const terminal = new Terminal({
@@ -44,25 +50,6 @@ export default function TerminalView({ id, label, kind, shown }: Props) {
       if (box.current && box.current.clientHeight > 0) fit.fit();
     };
     fitted();
-    setEnded('');
-    const link = new TerminalLink(
-      terminalPath(id, kind),
-      { columns: terminal.cols, rows: terminal.rows },
-      {
-        onOpen: () => {
-          terminal.options.disableStdin = false;
-          terminal.focus();
-        },
-        onOutput: (bytes) => terminal.write(bytes),
-        onEnd: (why) => {
-          terminal.options.disableStdin = true;
-          setEnded(why);
-        },
-      },
-    );
-    terminal.onData((typed) => link.type(typed));
-    terminal.onBinary((typed) => link.type(Uint8Array.from(typed, (byte) => byte.charCodeAt(0))));
-    terminal.onResize(({ cols, rows }) => link.resize({ columns: cols, rows }));
     terminal.attachCustomKeyEventHandler((event) => {
       if (event.type !== 'keydown' || !event.ctrlKey) return true;
       if (event.shiftKey && event.key === 'ArrowUp') {
@@ -77,9 +64,47 @@ export default function TerminalView({ id, label, kind, shown }: Props) {
     sized.observe(box.current!);
     return () => {
       sized.disconnect();
-      link.close();
       terminal.dispose();
       screen.current = null;
+    };
+  }, [id, kind]);
+
+  useEffect(() => {
+    const terminal = screen.current!;
+    let retry: ReturnType<typeof setTimeout> | undefined;
+    setState({ ended: '', waiting: false });
+    const link = new TerminalLink(
+      terminalPath(id, kind),
+      { columns: terminal.cols, rows: terminal.rows },
+      {
+        onOpen: () => {
+          failures.current = 0;
+          terminal.options.disableStdin = false;
+          terminal.focus();
+        },
+        onOutput: (bytes) => terminal.write(bytes),
+        onEnd: (why, lost) => {
+          terminal.options.disableStdin = true;
+          // Modes of a program that is gone: its own screen, the mouse, a hidden cursor.
+          terminal.write(LEAVE_MODES);
+          if (!lost) return setState({ ended: why, waiting: false });
+          failures.current += 1;
+          const pauseMs = pauseBefore(failures.current);
+          const what = kind === 'shell' ? 'A new shell is opened' : 'It is attached to again';
+          setState({ ended: `${why} ${what} once it can be; trying every ${Math.ceil(pauseMs / 1000)} s.`, waiting: true });
+          retry = setTimeout(() => setAttempt((before) => before + 1), pauseMs);
+        },
+      },
+    );
+    const heard = [
+      terminal.onData((typed) => link.type(typed)),
+      terminal.onBinary((typed) => link.type(Uint8Array.from(typed, (byte) => byte.charCodeAt(0)))),
+      terminal.onResize(({ cols, rows }) => link.resize({ columns: cols, rows })),
+    ];
+    return () => {
+      clearTimeout(retry);
+      for (const one of heard) one.dispose();
+      link.close();
     };
   }, [id, kind, attempt]);
 
@@ -87,21 +112,22 @@ export default function TerminalView({ id, label, kind, shown }: Props) {
     if (!screen.current) return;
     screen.current.options.theme = terminalTheme(palettes[theme]);
     screen.current.options.minimumContrastRatio = contrastOf(theme);
-  }, [theme, attempt]);
+  }, [theme]);
 
   useEffect(() => {
     if (shown) screen.current?.focus();
   }, [shown]);
 
+  const { ended, waiting } = state;
   return (
     <>
       {ended !== '' && (
         <Ended role="alert">
           <span>
-            {ended} {kind === 'shell' ? 'A shell can’t be resumed.' : ''}
+            {ended} {kind === 'shell' && !waiting ? 'A shell can’t be resumed.' : ''}
           </span>
           <Button type="button" onClick={() => setAttempt(attempt + 1)}>
-            {kind === 'shell' ? 'Open a new one' : 'Attach again'}
+            {waiting ? 'Try now' : kind === 'shell' ? 'Open a new one' : 'Attach again'}
           </Button>
         </Ended>
       )}

@@ -3,6 +3,7 @@ import { VIEWS } from '../api/types';
 import { theMap } from '../graph/handle';
 import { meaning, next, type Action } from '../lib/shortcuts';
 import { changeView } from '../store/drill';
+import { useMarks } from '../store/marks';
 import { METRICS, usePage } from '../store/page';
 import { say } from '../store/notice';
 import { THEMES, type ThemeName } from '../theme/tokens';
@@ -35,11 +36,12 @@ function run(action: Action): void {
   actions[action]();
 }
 
-// Escape closes what is open, then lifts the filter, then the search, wherever the focus is.
+// Escape closes what is open, then unmarks, then lifts the filter, then the search, wherever the focus is.
 function escape(): void {
   const page = usePage.getState();
   if (page.panel) page.setPanel(null);
   else if (page.selected) page.select(null);
+  else if (useMarks.getState().ids.size > 0) useMarks.getState().clear();
   else if (page.health) page.setHealth(null);
   else if (page.search) page.setSearch('');
 }

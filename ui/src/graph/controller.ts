@@ -2,6 +2,7 @@
 // pointer. A difference from the aggregator never makes React render the map.
 
 import { Canvas2dRenderer } from '../render/canvas2d';
+import { makeRenderer } from '../render/choose';
 import { pictureOf } from '../render/picture';
 import { toScreenX, toScreenY } from '../render/geometry';
 import type { Emphasis, Frame, Renderer, Viewport } from '../render/renderer';
@@ -9,6 +10,7 @@ import { buildScene } from '../scene/build';
 import { LocalPlacement } from '../scene/placement';
 import type { Scene } from '../scene/scene';
 import { matchedNodes } from '../store/filter';
+import { canBeMarked, useMarks } from '../store/marks';
 import { useLive } from '../store/live';
 import { usePage, type Place } from '../store/page';
 import { renderTimes } from '../store/render-time';
@@ -27,8 +29,12 @@ export interface GraphElements {
   minimap: HTMLCanvasElement;
 }
 
-// Differences that arrive faster than this become one scene; large scenes get more time.
-const SCENE_EVERY_MS = 200;
+// Differences that arrive faster than this become one scene.
+const SCENE_EVERY_MS = 100;
+// A scene that is slow to make is made less often: the page is to have three quarters of the time for
+// the person, but what changes is to be seen within a second.
+const SCENE_SHARE = 0.25;
+const SCENE_EVERY_MAX_MS = 450;
 const SHARP_AFTER_MS = 90;
 const OVERLAY_EVERY_MS = 33;
 const READABLE_ZOOM = 0.9;
@@ -36,7 +42,7 @@ const READABLE_ZOOM = 0.9;
 const PLACE_AFTER_MS = 400;
 
 export class GraphController {
-  private readonly renderer: Renderer;
+  private renderer: Renderer;
   private readonly camera: Camera;
   private readonly minimap: Minimap;
   // One per view: what the views hold differs, and so do its places.
@@ -48,7 +54,7 @@ export class GraphController {
   private glide: Glide | null = null;
   private hit: HitTest | null = null;
   private order: Uint32Array | null = null;
-  private emphasis: Emphasis = { selected: -1, hovered: -1, focused: -1, matches: null };
+  private emphasis: Emphasis = { selected: -1, hovered: -1, focused: -1, marked: [], matches: null };
   private size = { width: 1, height: 1 };
   private frame = 0;
   private sceneTimer: ReturnType<typeof setTimeout> | undefined;
@@ -56,18 +62,22 @@ export class GraphController {
   private placeTimer: ReturnType<typeof setTimeout> | undefined;
   // What the map itself has told the page.
   private place: Place | null = null;
-  private sceneBuiltMs = -Infinity;
+  private sceneBegunMs = -Infinity;
+  // Building the last scene and drawing it.
+  private sceneCostMs = 0;
   private overlayDrawnMs = 0;
   private dirty = { base: true, overlay: true, minimap: true };
   private moving = false;
   private fittedView = '';
+  private destroyed = false;
 
   constructor(
     private readonly elements: GraphElements,
     private palette: Palette,
     private readonly onFocus: (id: string | null) => void,
   ) {
-    this.renderer = new Canvas2dRenderer(elements.base, elements.overlay);
+    this.renderer = makeRenderer(elements.base, elements.overlay, () => this.withoutGraphicsCard());
+    elements.host.dataset.renderer = this.renderer.name;
     this.minimap = new Minimap(elements.minimap);
     this.camera = new Camera(
       elements.host,
@@ -90,6 +100,7 @@ export class GraphController {
         if (now.selected !== before.selected) this.updateSelected(true);
         if (now.place !== before.place && now.view === before.view) this.goTo(now.place);
       }),
+      useMarks.subscribe(() => this.updateMarked()),
       offerMap(this),
     );
     this.listen();
@@ -104,6 +115,18 @@ export class GraphController {
     clearTimeout(this.placeTimer);
     for (const undo of this.cleanup) undo();
     this.camera.destroy();
+    this.renderer.destroy();
+    this.destroyed = true;
+  }
+
+  // For as long as this map is shown: what is gone once may go again.
+  private withoutGraphicsCard(): void {
+    if (this.destroyed) return;
+    const { base, overlay, host } = this.elements;
+    this.renderer.destroy();
+    this.renderer = new Canvas2dRenderer(base, overlay);
+    host.dataset.renderer = this.renderer.name;
+    this.resize();
   }
 
   setPalette(palette: Palette): void {
@@ -123,7 +146,7 @@ export class GraphController {
     this.moving = false;
     this.invalidate();
     this.drawNow(performance.now());
-    return pictureOf([this.elements.base, this.elements.overlay], this.palette, devicePixelRatio, caption);
+    return pictureOf(this.renderer.layers, this.palette, devicePixelRatio, caption);
   }
 
   // Where the person has moved the map to, for the address.
@@ -193,6 +216,18 @@ export class GraphController {
     return this.emphasis.focused >= 0;
   }
 
+  private mark(id: string): void {
+    const node = useLive.getState().topology.nodes.get(id);
+    if (node && canBeMarked(node)) useMarks.getState().toggle(id);
+  }
+
+  private updateMarked(): void {
+    const { ids } = useMarks.getState();
+    this.emphasis.marked = [...ids].flatMap((id) => this.scene?.index.get(id) ?? []);
+    this.dirty.overlay = true;
+    this.request();
+  }
+
   private setFocus(node: number): void {
     this.emphasis.focused = node;
     this.onFocus(node >= 0 ? this.scene!.ids[node]! : null);
@@ -222,15 +257,15 @@ export class GraphController {
   private scheduleScene(afterMs?: number): void {
     if (afterMs === 0) clearTimeout(this.sceneTimer);
     else if (this.sceneTimer !== undefined) return;
-    const since = performance.now() - this.sceneBuiltMs;
-    const every = SCENE_EVERY_MS * ((this.scene?.ids.length ?? 0) > 3_000 ? 4 : 1);
+    const since = performance.now() - this.sceneBegunMs;
+    const every = Math.min(SCENE_EVERY_MAX_MS, Math.max(SCENE_EVERY_MS, this.sceneCostMs / SCENE_SHARE));
     this.sceneTimer = setTimeout(() => this.rebuild(), afterMs ?? Math.max(0, every - since));
   }
 
   private rebuild(): void {
     this.sceneTimer = undefined;
     const start = performance.now();
-    this.sceneBuiltMs = start;
+    this.sceneBegunMs = start;
     const { topology } = useLive.getState();
     this.sequence = topology.sequence;
     const before = this.scene;
@@ -247,9 +282,11 @@ export class GraphController {
     this.elements.minimap.hidden = this.scene.ids.length === 0;
     this.frameAll(topology.loaded && this.scene.ids.length > 0);
     this.glide = new Glide(this.scene, before, start);
+    this.updateMarked();
     this.updateMatches();
     this.updateSelected(false);
     this.invalidate();
+    this.sceneCostMs = performance.now() - start;
   }
 
   // The first picture of a view shows all of it, and so do those that follow until the person moves.
@@ -310,7 +347,9 @@ export class GraphController {
         (event) => {
           const node = this.hit?.at(this.viewport, ...point(event)) ?? -1;
           this.emphasis.focused = -1;
-          usePage.getState().select(this.scene?.ids[node] ?? null);
+          const id = this.scene?.ids[node];
+          if (id !== undefined && (event.ctrlKey || event.metaKey || event.shiftKey)) this.mark(id);
+          else usePage.getState().select(id ?? null);
         },
       ],
       [
@@ -369,10 +408,11 @@ export class GraphController {
   }
 
   // Which difference the map holds, for whoever measures from outside.
-  private tellDrawn(): void {
+  private tellDrawn(ms: number): void {
     const { dataset } = this.elements.host;
     const sequence = String(this.sequence);
     if (dataset.drawnSequence === sequence) return;
+    this.sceneCostMs += ms;
     dataset.drawnNodes = String(this.scene!.ids.length);
     dataset.drawnSequence = sequence;
   }
@@ -393,8 +433,9 @@ export class GraphController {
       palette: this.palette,
     };
     if (this.dirty.base) {
-      renderTimes.add(this.renderer.draw(frame, this.moving));
-      this.tellDrawn();
+      const ms = this.renderer.draw(frame, this.moving);
+      renderTimes.add(ms);
+      this.tellDrawn(ms);
     }
     if (this.dirty.minimap) this.minimap.draw(frame.viewport, this.palette, devicePixelRatio);
     let animated = this.emphasis.selected >= 0;

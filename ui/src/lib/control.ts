@@ -9,7 +9,7 @@ export interface Action {
   question: string | null;
 }
 
-const LABELS: Record<Verb, string> = {
+export const LABELS: Record<Verb, string> = {
   start: 'Start',
   stop: 'Stop',
   restart: 'Restart',
@@ -19,7 +19,7 @@ const LABELS: Record<Verb, string> = {
   remove: 'Remove',
 };
 
-const CONSEQUENCES: Partial<Record<Verb, string>> = {
+export const CONSEQUENCES: Partial<Record<Verb, string>> = {
   stop: 'It is asked to end, and killed when it does not in its time.',
   restart: 'It is stopped and started again; its connections end.',
   pause: 'All its processes stand still until it is unpaused.',
@@ -36,6 +36,13 @@ const BY_STATE: Record<string, readonly Verb[]> = {
   dead: ['remove'],
   removed: [],
 };
+
+// Why whoever looks may not do any of it; empty where he may, or where nobody knows yet: the aggregator
+// decides.
+export function mayNot(who: { name: string; role: string } | null): string {
+  if (who?.role !== 'viewer') return '';
+  return `${who.name} is let in as a viewer, who may look only; an operator or admin may do this`;
+}
 
 // Whether a command can be run in it. In a state that is not known, the container runtime says.
 export function takesCommands(state: string): boolean {

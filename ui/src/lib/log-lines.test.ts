@@ -10,6 +10,24 @@ describe('the lines of a log', () => {
     expect(log.all()).toEqual(['one', 'two', 'three', 'four', '']);
   });
 
+  it('lose the time that they begin with, and go on from it without a line twice', () => {
+    const log = new LogLines();
+    const at = (second: number, line: string) => `2024-01-02T03:04:0${second}.5Z ${line}\n`;
+    log.push(at(1, 'one') + at(2, 'two') + '2024-01-02T03:04:03.5Z thr');
+    expect(log.all()).toEqual(['one', 'two', 'thr']);
+    expect(log.since).toBe(Date.UTC(2024, 0, 2, 3, 4, 2) / 1000);
+    expect(log.brokeOff).toBe(false);
+    log.push('\n[mesoscope: the log ends here: the agent went away]\n');
+    expect(log.brokeOff).toBe(true);
+    log.resume('on');
+    log.push(at(2, 'two') + at(3, 'thr') + at(4, 'four'));
+    expect(log.all().slice(-2)).toEqual(['[on]', 'four']);
+    // What a container writes itself looks so only at its end.
+    log.push(at(5, '[mesoscope: the log ends here: the agent went away]') + at(6, 'five'));
+    expect(log.brokeOff).toBe(false);
+    expect(new LogLines().since).toBeNull();
+  });
+
   it('are bounded in number and length', () => {
     const log = new LogLines();
     for (let i = 0; i < LINES_MAX + 5; i++) log.push(`${i}\n`);

@@ -3,15 +3,25 @@
 export const LINES_MAX = 20_000;
 export const LINE_CHARACTERS_MAX = 4_000;
 
+// The time that a line begins with, RFC 3339, and what follows it.
+const STAMPED = /^(\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)) ?/;
+// What the aggregator writes at the end of a log that would go on.
+const BROKE_OFF = /^\[mesoscope: the log ends here: (the agent went away|the aggregator is shutting down)\]$/;
+
 export class LogLines {
   // Grows by one with each line that was let go of, so that lines keep their numbers.
   forgotten = 0;
+  // Of the last whole line that had one.
+  stamp = '';
   readonly #lines: string[] = [];
   #last = '';
+  // Lines up to this time are here already.
+  #had = '';
 
   // Whole lines, then the one that has not ended, if it has begun.
   all(): string[] {
-    return this.#last === '' ? this.#lines.slice() : [...this.#lines, this.#last];
+    const last = this.#last.replace(STAMPED, '');
+    return last === '' ? this.#lines.slice() : [...this.#lines, last];
   }
 
   push(text: string): void {
@@ -20,10 +30,43 @@ export class LogLines {
       // A terminal's line ends with both; what comes after the bound of a line is not kept.
       this.#last = (this.#last + part).slice(0, LINE_CHARACTERS_MAX);
       if (at < parts.length - 1) {
-        this.#lines.push(this.#last.replace(/\r$/, ''));
+        this.#take(this.#last.replace(/\r$/, ''));
         this.#last = '';
       }
     });
+    this.#forget();
+  }
+
+  // The log is read anew from its last second on: what comes twice is dropped. Says so in a line.
+  resume(words: string): void {
+    this.#last = '';
+    this.#had = this.stamp;
+    this.#lines.push(`[${words}]`);
+    this.#forget();
+  }
+
+  // The second to read on from; null where nothing has come.
+  get since(): number | null {
+    const at = Date.parse(this.stamp);
+    return Number.isNaN(at) ? null : Math.floor(at / 1000);
+  }
+
+  // The log broke off, and goes on once its agent or aggregator is there again.
+  get brokeOff(): boolean {
+    return BROKE_OFF.test(this.#lines.at(-1) ?? '');
+  }
+
+  #take(line: string): void {
+    const stamp = STAMPED.exec(line);
+    if (stamp) {
+      const at = stamp[1]!;
+      if (this.#had !== '' && at <= this.#had) return;
+      this.stamp = at;
+    }
+    this.#lines.push(stamp ? line.slice(stamp[0].length) : line);
+  }
+
+  #forget(): void {
     const beyond = this.#lines.length - LINES_MAX;
     if (beyond > 0) {
       this.#lines.splice(0, beyond);

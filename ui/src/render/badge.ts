@@ -4,10 +4,30 @@
 import { HealthCode, NodeFlag } from '../scene/scene';
 import { fonts, type Palette } from '../theme/tokens';
 import { healthColor } from './color';
+import { screenRadius, toScreenX, toScreenY } from './geometry';
 import type { Frame } from './renderer';
+import { opacity } from './style';
 
 // Nodes smaller than this have no room for one.
 export const BADGE_FROM_RADIUS_PX = 4.2;
+
+// Those of many nodes, drawn with this radius at least.
+export function paintBadges(
+  ctx: CanvasRenderingContext2D,
+  frame: Frame,
+  nodes: readonly number[],
+  radiusMin: number,
+): void {
+  const { scene, viewport } = frame;
+  for (const node of nodes) {
+    if (scene.health[node] === HealthCode.Ok && (scene.flags[node]! & NodeFlag.Throttled) === 0) continue;
+    const r = Math.max(radiusMin, screenRadius(scene, node, viewport.k));
+    if (r < BADGE_FROM_RADIUS_PX) continue;
+    ctx.globalAlpha = opacity(frame, node);
+    paintNodeBadge(ctx, frame, node, toScreenX(viewport, scene.x[node]!), toScreenY(viewport, scene.y[node]!), r);
+  }
+  ctx.globalAlpha = 1;
+}
 
 // At the upper right of a node with this centre and radius.
 export function paintNodeBadge(

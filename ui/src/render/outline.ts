@@ -82,10 +82,15 @@ const EXTENTS = Object.fromEntries(
   }),
 ) as Record<Shape, readonly [number, number]>;
 
+// How high the liquid stands in it, as y.
+export function surfaceOf(shape: Shape, level: number): number {
+  const [top, bottom] = EXTENTS[shape];
+  return bottom - level * (bottom - top);
+}
+
 // The part of the outline that a liquid fills to `level` (0 to 1).
 export function filledTo(shape: Shape, level: number): Polygon {
-  const [top, bottom] = EXTENTS[shape];
-  return below(OUTLINES[shape], bottom - level * (bottom - top));
+  return below(OUTLINES[shape], surfaceOf(shape, level));
 }
 
 // Sutherland-Hodgman against one horizontal line.

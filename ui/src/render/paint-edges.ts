@@ -3,17 +3,24 @@
 import { EdgeFlag, type Scene } from '../scene/scene';
 import { withAlpha } from './color';
 import { edgeCurve, isOutside, isVisible, toScreenX, toScreenY, type Curve } from './geometry';
-import { isDimmed } from './paint-nodes';
 import type { Frame, Viewport } from './renderer';
+import { isDimmed } from './style';
 
 // More single edges than this say nothing and cost a frame.
 const EDGES_MAX = 900;
 const BUNDLES_MAX = 150;
 const WIDTH_STEP = 0.5;
 const CROWDED_FROM_EDGES = 600;
+const ARROWS_FROM_ZOOM = 0.8;
+const BUNDLE_BEND = 0.14;
 
-interface Stroke {
+// Line and gap of what fails.
+export const EDGE_DASH_PX = [6, 4];
+
+// Curves that look the same.
+export interface Stroke {
   color: string;
+  alpha: number;
   width: number;
   dash: boolean;
   curves: Curve[];
@@ -25,7 +32,22 @@ export function incidentEdges({ scene }: Frame, node: number): Uint32Array {
 }
 
 export function paintEdges(ctx: CanvasRenderingContext2D, frame: Frame): void {
-  const { scene, viewport, palette } = frame;
+  const strokes = edgeStrokes(frame);
+  for (const stroke of strokes) paintStroke(ctx, stroke);
+  if (hasArrows(frame)) paintArrows(ctx, strokes, frame.palette.background);
+}
+
+export function hasArrows({ viewport }: Frame): boolean {
+  return viewport.k >= ARROWS_FROM_ZOOM;
+}
+
+export function arrowSize(stroke: Stroke): number {
+  return 4.5 + stroke.width;
+}
+
+// The heaviest edges in sight, those to be drawn first in front.
+export function edgeStrokes(frame: Frame): Stroke[] {
+  const { scene, viewport } = frame;
   const strokes = new Map<string, Stroke>();
   const crowded = scene.edgeIds.length > CROWDED_FROM_EDGES;
   let drawn = 0;
@@ -40,9 +62,7 @@ export function paintEdges(ctx: CanvasRenderingContext2D, frame: Frame): void {
     add(strokes, frame, edge, curve, ends);
   }
   // Heavy lines lie under thin ones.
-  const sorted = [...strokes.values()].sort((a, b) => Number(a.dash) - Number(b.dash) || b.width - a.width);
-  for (const stroke of sorted) paintStroke(ctx, stroke);
-  if (viewport.k >= 0.8) paintArrows(ctx, sorted, palette.background);
+  return [...strokes.values()].sort((a, b) => Number(a.dash) - Number(b.dash) || b.width - a.width);
 }
 
 function inside(viewport: Viewport, x: number, y: number): boolean {
@@ -60,18 +80,24 @@ function add(strokes: Map<string, Stroke>, frame: Frame, edge: number, curve: Cu
   const past = (flags & EdgeFlag.Past) !== 0;
   const steady = (flags & EdgeFlag.Idle) !== 0 ? 0.24 : width > 2.5 ? 0.36 : 0.46;
   const alpha = dimmed ? 0.08 : failing ? (past ? 0.5 : 0.9) : (past ? 0.12 : steady) * leaving;
-  const color = withAlpha(failing ? palette.critical : palette.text3, alpha);
-  const key = `${color}|${width}|${failing}`;
-  const stroke = strokes.get(key) ?? { color, width: Math.max(failing ? 1.5 : 0.75, width), dash: failing, curves: [] };
+  const color = failing ? palette.critical : palette.text3;
+  const key = `${alpha}|${width}|${failing}`;
+  const stroke = strokes.get(key) ?? {
+    color,
+    alpha,
+    width: Math.max(failing ? 1.5 : 0.75, width),
+    dash: failing,
+    curves: [],
+  };
   stroke.curves.push(curve);
   strokes.set(key, stroke);
 }
 
-function paintStroke(ctx: CanvasRenderingContext2D, { color, width, dash, curves }: Stroke): void {
-  ctx.strokeStyle = color;
+function paintStroke(ctx: CanvasRenderingContext2D, { color, alpha, width, dash, curves }: Stroke): void {
+  ctx.strokeStyle = withAlpha(color, alpha);
   ctx.lineWidth = width;
   ctx.lineCap = dash ? 'butt' : 'round';
-  ctx.setLineDash(dash ? [6, 4] : []);
+  ctx.setLineDash(dash ? EDGE_DASH_PX : []);
   ctx.beginPath();
   for (const curve of curves) {
     ctx.moveTo(curve.x1, curve.y1);
@@ -82,26 +108,32 @@ function paintStroke(ctx: CanvasRenderingContext2D, { color, width, dash, curves
 }
 
 function paintArrows(ctx: CanvasRenderingContext2D, strokes: readonly Stroke[], background: string): void {
-  for (const { color, width, curves } of strokes) {
-    const size = 4.5 + width;
+  for (const stroke of strokes) {
     ctx.beginPath();
-    for (const curve of curves) arrow(ctx, curve, size);
+    for (const curve of stroke.curves) arrow(ctx, curve, arrowSize(stroke));
     // The line below would shine through a translucent head.
     ctx.fillStyle = background;
     ctx.fill();
-    ctx.fillStyle = color;
+    ctx.fillStyle = withAlpha(stroke.color, stroke.alpha);
     ctx.fill();
   }
 }
 
-export function arrow(ctx: CanvasRenderingContext2D, { cx, cy, x2, y2 }: Curve, size: number): void {
+// The corners of the head at a curve's end, the tip first; null where it does not fit.
+export function arrowHead({ cx, cy, x2, y2 }: Curve, size: number): number[] | null {
   const length = Math.hypot(x2 - cx, y2 - cy);
-  if (length < size) return;
-  const dx = (x2 - cx) / length;
-  const dy = (y2 - cy) / length;
-  ctx.moveTo(x2, y2);
-  ctx.lineTo(x2 - dx * size - dy * size * 0.5, y2 - dy * size + dx * size * 0.5);
-  ctx.lineTo(x2 - dx * size + dy * size * 0.5, y2 - dy * size - dx * size * 0.5);
+  if (length < size) return null;
+  const dx = ((x2 - cx) / length) * size;
+  const dy = ((y2 - cy) / length) * size;
+  return [x2, y2, x2 - dx - dy * 0.5, y2 - dy + dx * 0.5, x2 - dx + dy * 0.5, y2 - dy - dx * 0.5];
+}
+
+export function arrow(ctx: CanvasRenderingContext2D, curve: Curve, size: number): void {
+  const head = arrowHead(curve, size);
+  if (!head) return;
+  ctx.moveTo(head[0]!, head[1]!);
+  ctx.lineTo(head[2]!, head[3]!);
+  ctx.lineTo(head[4]!, head[5]!);
   ctx.closePath();
 }
 
@@ -109,10 +141,14 @@ function bundlePoint(scene: Scene, end: number): { x: number; y: number } {
   return end >= 0 ? scene.groups[end]! : { x: scene.x[-1 - end]!, y: scene.y[-1 - end]! };
 }
 
+export function paintBundles(ctx: CanvasRenderingContext2D, frame: Frame): void {
+  for (const stroke of bundleStrokes(frame)) paintStroke(ctx, stroke);
+}
+
 // The heaviest sums between groups, from centre to centre; the hulls painted later cover the ends. What
 // fails among them is a thin broken line on top: the sum of what works is not red.
-export function paintBundles(ctx: CanvasRenderingContext2D, { scene, viewport, palette }: Frame): void {
-  ctx.lineCap = 'round';
+export function bundleStrokes({ scene, viewport, palette }: Frame): Stroke[] {
+  const strokes: Stroke[] = [];
   for (const { a, b, weight, edges, failing } of scene.bundles.slice(0, BUNDLES_MAX)) {
     const from = bundlePoint(scene, a);
     const to = bundlePoint(scene, b);
@@ -120,20 +156,14 @@ export function paintBundles(ctx: CanvasRenderingContext2D, { scene, viewport, p
     const y1 = toScreenY(viewport, from.y);
     const x2 = toScreenX(viewport, to.x);
     const y2 = toScreenY(viewport, to.y);
-    ctx.beginPath();
-    ctx.moveTo(x1, y1);
-    ctx.quadraticCurveTo((x1 + x2) / 2 - (y2 - y1) * 0.14, (y1 + y2) / 2 + (x2 - x1) * 0.14, x2, y2);
+    const cx = (x1 + x2) / 2 - (y2 - y1) * BUNDLE_BEND;
+    const cy = (y1 + y2) / 2 + (x2 - x1) * BUNDLE_BEND;
+    const curves = [{ x1, y1, cx, cy, x2, y2 }];
     if (failing < edges) {
-      ctx.strokeStyle = withAlpha(palette.text3, 0.32);
-      ctx.lineWidth = Math.min(9, 1.2 + 1.1 * Math.log2(1 + weight));
-      ctx.stroke();
+      const width = Math.min(9, 1.2 + 1.1 * Math.log2(1 + weight));
+      strokes.push({ color: palette.text3, alpha: 0.32, width, dash: false, curves });
     }
-    if (failing > 0) {
-      ctx.strokeStyle = withAlpha(palette.critical, 0.9);
-      ctx.lineWidth = 1.5;
-      ctx.setLineDash([6, 4]);
-      ctx.stroke();
-      ctx.setLineDash([]);
-    }
+    if (failing > 0) strokes.push({ color: palette.critical, alpha: 0.9, width: 1.5, dash: true, curves });
   }
+  return strokes;
 }

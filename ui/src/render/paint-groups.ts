@@ -5,7 +5,8 @@ import { shortened } from '../lib/format';
 import { fonts, type Palette } from '../theme/tokens';
 import { healthBadge } from './badge';
 import { healthColor, withAlpha } from './color';
-import { isVisible, toScreenX, toScreenY } from './geometry';
+import { PADDING } from '../scene/groups';
+import { isVisible, radiusScale, toScreenX, toScreenY } from './geometry';
 import type { Box } from './occupied';
 import type { Frame, Viewport } from './renderer';
 
@@ -36,18 +37,31 @@ function groupVisible({ x, y, radius }: Group, viewport: Viewport): boolean {
   return isVisible(viewport, toScreenX(viewport, x), toScreenY(viewport, y), reach + 30);
 }
 
+// On a light ground a group is lighter than the ground, and shadows of lines would shine through it.
+export function hullAlpha(palette: Palette): number {
+  return palette.background === '#F5F6F8' ? 0.9 : 0.82;
+}
+
 export function paintHulls(ctx: CanvasRenderingContext2D, { scene, viewport, palette }: Frame): void {
-  const solid = palette.background === '#F5F6F8';
   for (const group of scene.groups) {
     if (!groupVisible(group, viewport)) continue;
     traceHull(ctx, group, viewport);
-    ctx.fillStyle = solid ? withAlpha(palette.surface, 0.9) : withAlpha(palette.surface, 0.82);
+    ctx.fillStyle = withAlpha(palette.surface, hullAlpha(palette));
     ctx.fill();
     ctx.strokeStyle = palette.line;
     ctx.lineWidth = 1;
     ctx.stroke();
   }
 }
+
+// More groups than these can't all be named: a map of tabs hides what it is a map of.
+const CROWDED_FROM_GROUPS = 60;
+// In a crowd a tab may be so many times as wide as its group.
+const TAB_TO_GROUP_MAX = 1.5;
+// Of those that are wider, only so many: the unwell first, then the largest.
+const WIDE_TABS_MAX = 24;
+// So far from other tabs, sideways and up and down, that they lie all over the map.
+const APART_PX = [90, 70] as const;
 
 // The tabs, the largest groups first, each where it covers no other: on the upper border in full, else
 // with less on it, else on the lower border. Returns their boxes, which labels keep clear of.
@@ -56,21 +70,50 @@ export function paintTabs(ctx: CanvasRenderingContext2D, frame: Frame): Box[] {
   const taken: Box[] = [];
   const order = scene.groups.filter((group) => groupVisible(group, viewport));
   order.sort((a, b) => b.members.length - a.members.length);
+  const crowded = order.length > CROWDED_FROM_GROUPS;
+  if (crowded) order.sort((a, b) => Number(isSick(b)) - Number(isSick(a)));
+  let wide = 0;
   for (const group of order) {
-    const choices = [tabOf(ctx, group, viewport, 'full'), tabOf(ctx, group, viewport, 'compact')];
-    choices.push({ ...choices[1]!, box: lowered(choices[1]!.box, group, viewport) });
-    const tab = choices.find(({ box }) => !taken.some((other) => overlap(box, other)));
+    const narrowest = 2 * group.radius * viewport.k * TAB_TO_GROUP_MAX;
+    if (crowded && wide >= WIDE_TABS_MAX && narrowest < TAB_LEAST_PX) continue;
+    const full = tabOf(ctx, group, viewport, 'full');
+    const compact = tabOf(ctx, group, viewport, 'compact');
+    const isWide = crowded && compact.box.right - compact.box.left > narrowest;
+    if (isWide && wide >= WIDE_TABS_MAX) continue;
+    // A wide one would cover its own group: it stands above it.
+    const choices = isWide
+      ? [moved(full, -TAB_HEIGHT / 2 - 2), moved(compact, -TAB_HEIGHT / 2 - 2)]
+      : [full, compact, { ...compact, box: lowered(compact.box, group, viewport) }];
+    const [across, down] = isWide && !isSick(group) ? APART_PX : [0, 0];
+    const tab = choices.find(({ box }) => !taken.some((other) => overlap(grown(box, across, down), other)));
     if (!tab) continue;
+    if (isWide) wide += 1;
     taken.push(tab.box);
     paintTab(ctx, palette, group, tab);
   }
   return taken;
 }
 
+function moved(tab: Tab, by: number): Tab {
+  return { ...tab, box: { ...tab.box, top: tab.box.top + by, bottom: tab.box.bottom + by } };
+}
+
+function grown({ left, right, top, bottom }: Box, across: number, down: number): Box {
+  return { left: left - across, right: right + across, top: top - down, bottom: bottom + down };
+}
+
+function isSick({ health }: Group): boolean {
+  return health === HealthCode.Critical || health === HealthCode.Warning;
+}
+
+// Of a name of three letters.
+const TAB_LEAST_PX = 40;
 const nameFont = `600 12px ${fonts.text}`;
 const countFont = `400 11.5px ${fonts.mono}`;
 const SIDE_PX = 10;
 const BADGE_PX = 5.5;
+// Between a tab and the border of the map.
+const EDGE_PX = 4;
 
 interface Tab {
   box: Box;
@@ -89,16 +132,24 @@ function tabOf(ctx: CanvasRenderingContext2D, group: Group, viewport: Viewport, 
   if (count) width += ctx.measureText(count).width + 6;
   if (group.health !== HealthCode.Ok) width += 2 * BADGE_PX + 6;
   if (critical) width += ctx.measureText(critical).width + 4;
-  const x = toScreenX(viewport, group.tabX);
   // On the border, but not out of sight while the group is in sight.
+  const middle = toScreenX(viewport, group.tabX);
+  const inside = Math.min(viewport.width - width / 2 - EDGE_PX, Math.max(width / 2 + EDGE_PX, middle));
+  const x = Math.abs(inside - middle) < width ? inside : middle;
   const bottom = toScreenY(viewport, group.bottom);
-  const y = Math.max(toScreenY(viewport, group.top), Math.min(14, bottom - 14));
+  const y = Math.max(toScreenY(viewport, group.top) - lift(group, viewport), Math.min(14, bottom - 14));
   const box = { left: x - width / 2, right: x + width / 2, top: y - TAB_HEIGHT / 2, bottom: y + TAB_HEIGHT / 2 };
   return { box, name, count, critical };
 }
 
+// How far outside of the border a tab has to hang so that it covers no node.
+function lift({ padding }: Group, { k }: Viewport): number {
+  const room = padding * k - (padding - PADDING) * radiusScale(k);
+  return Math.max(0, TAB_HEIGHT / 2 - room);
+}
+
 function lowered(box: Box, group: Group, viewport: Viewport): Box {
-  const y = toScreenY(viewport, group.bottom);
+  const y = toScreenY(viewport, group.bottom) + lift(group, viewport);
   return { ...box, top: y - TAB_HEIGHT / 2, bottom: y + TAB_HEIGHT / 2 };
 }
 
@@ -108,7 +159,7 @@ function overlap(a: Box, b: Box): boolean {
 
 function paintTab(ctx: CanvasRenderingContext2D, palette: Palette, group: Group, { box, name, count, critical }: Tab): void {
   const middle = (box.top + box.bottom) / 2;
-  const sick = group.health === HealthCode.Critical || group.health === HealthCode.Warning;
+  const sick = isSick(group);
   ctx.beginPath();
   ctx.roundRect(box.left, box.top, box.right - box.left, TAB_HEIGHT, TAB_HEIGHT / 2);
   ctx.fillStyle = palette.surface;

@@ -7,8 +7,8 @@ import { withAlpha } from './color';
 import { isVisible, screenRadius, toScreenX, toScreenY } from './geometry';
 import { Occupied, type Box } from './occupied';
 import { incidentEdges } from './paint-edges';
-import { isDimmed } from './paint-nodes';
 import type { Frame } from './renderer';
+import { isDimmed } from './style';
 
 const LABELS_MAX = 320;
 const TEXT_MAX = 24;
@@ -122,12 +122,15 @@ function place(ctx: CanvasRenderingContext2D, frame: Frame, label: Label, occupi
     [x + beside, y - height / 2],
     [x - beside, y - height / 2],
   ];
-  const free = places.find(([centre, top]) => occupied.isFree(box(centre, top, half, height)));
+  // A name that the border of the map cuts off is none, unless its node is cut off too.
+  const whole = (centre: number) => (centre - half >= 0 && centre + half <= viewport.width) || x - r < 0 || x + r > viewport.width;
+  const free = places.find(([centre, top]) => whole(centre) && occupied.isFree(box(centre, top, half, height)));
   if (!free && !selected) return null;
   const [centre, top] = free ?? [x, below];
   occupied.take(box(centre, top, half + 3, height));
   const quiet = !bold && (scene.flags[node]! & NodeFlag.Ended) !== 0;
-  return { text, value, bold, quiet, x: centre, top };
+  // The name of the selected node may cover something; what it measures is in the details as well.
+  return { text, value: free ? value : '', bold, quiet, x: centre, top };
 }
 
 function nameFont(bold: boolean): string {

@@ -1,30 +1,11 @@
 // Nodes: a ring and a liquid level in the colour of the health when near, dots when far.
 
 import { HealthCode, NodeFlag, Shape } from '../scene/scene';
-import { BADGE_FROM_RADIUS_PX, paintNodeBadge } from './badge';
-import { healthColor, withAlpha } from './color';
+import { withAlpha } from './color';
 import { isVisible, screenRadius, toScreenX, toScreenY } from './geometry';
 import { CYLINDER, filledTo, OUTLINES, type Polygon } from './outline';
 import type { Frame } from './renderer';
-
-const DIMMED = 0.16;
-const ENDED = 0.42;
-
-export function isDimmed({ emphasis }: Frame, node: number): boolean {
-  return emphasis.matches !== null && emphasis.matches[node] === 0;
-}
-
-function opacity(frame: Frame, node: number): number {
-  if (isDimmed(frame, node)) return DIMMED;
-  return (frame.scene.flags[node]! & NodeFlag.Ended) !== 0 ? ENDED : 1;
-}
-
-function ringColor({ scene, palette }: Frame, node: number): string {
-  const flags = scene.flags[node]!;
-  if ((flags & NodeFlag.Ended) !== 0) return palette.text3;
-  if ((flags & NodeFlag.Pseudo) !== 0 && scene.health[node] !== HealthCode.Critical) return palette.text3;
-  return healthColor(palette, scene.health[node]!);
-}
+import { DASH_PX, dotAlpha, dotRank, dotScale, LIQUID, opacity, ringColor, ringWidth, TINT } from './style';
 
 export function trace(ctx: CanvasRenderingContext2D, polygon: Polygon, x: number, y: number, r: number): void {
   ctx.beginPath();
@@ -44,7 +25,7 @@ function paintNode(ctx: CanvasRenderingContext2D, frame: Frame, node: number, x:
   ctx.fillStyle = palette.surface;
   ctx.fill();
   if (scene.health[node] === HealthCode.Critical || scene.health[node] === HealthCode.Warning) {
-    ctx.fillStyle = withAlpha(color, 0.2);
+    ctx.fillStyle = withAlpha(color, TINT);
     ctx.fill();
   }
   const fill = scene.fill[node]!;
@@ -52,14 +33,14 @@ function paintNode(ctx: CanvasRenderingContext2D, frame: Frame, node: number, x:
     const liquid = filledTo(shape, fill);
     if (liquid.length >= 6) {
       trace(ctx, liquid, x, y, r);
-      ctx.fillStyle = withAlpha(color, 0.5);
+      ctx.fillStyle = withAlpha(color, LIQUID);
       ctx.fill();
     }
   }
   trace(ctx, OUTLINES[shape], x, y, r);
   ctx.strokeStyle = color;
-  ctx.lineWidth = r > 8 ? 2 : 1.4;
-  if ((flags & (NodeFlag.Ended | NodeFlag.Pseudo)) !== 0 && shape !== Shape.Cloud) ctx.setLineDash([4, 3]);
+  ctx.lineWidth = ringWidth(r);
+  if ((flags & (NodeFlag.Ended | NodeFlag.Pseudo)) !== 0 && shape !== Shape.Cloud) ctx.setLineDash(DASH_PX);
   ctx.stroke();
   ctx.setLineDash([]);
   if (shape === Shape.Cylinder) {
@@ -68,7 +49,6 @@ function paintNode(ctx: CanvasRenderingContext2D, frame: Frame, node: number, x:
     ctx.ellipse(x, y - halfHeight * r, halfWidth * r, lid * r, 0, 0, Math.PI);
     ctx.stroke();
   }
-  if (r >= BADGE_FROM_RADIUS_PX) paintNodeBadge(ctx, frame, node, x, y, r);
   ctx.globalAlpha = 1;
 }
 
@@ -93,8 +73,8 @@ export function paintDots(ctx: CanvasRenderingContext2D, frame: Frame, visible: 
   const buckets = new Map<string, { color: string; alpha: number; rank: number; nodes: number[] }>();
   for (const node of visible) {
     const color = ringColor(frame, node);
-    const alpha = opacity(frame, node) * (scene.health[node] === HealthCode.Ok ? 0.85 : 1);
-    const rank = [0, 2, 3, 1][scene.health[node]!]!;
+    const alpha = dotAlpha(frame, node);
+    const rank = dotRank(scene.health[node]!);
     const key = `${rank}${color}${alpha}`;
     const bucket = buckets.get(key) ?? { color, alpha, rank, nodes: [] };
     bucket.nodes.push(node);
@@ -107,7 +87,7 @@ export function paintDots(ctx: CanvasRenderingContext2D, frame: Frame, visible: 
     for (const node of nodes) {
       const x = toScreenX(viewport, scene.x[node]!);
       const y = toScreenY(viewport, scene.y[node]!);
-      const r = screenRadius(scene, node, viewport.k) * (rank >= 2 ? 1.25 : 0.9);
+      const r = screenRadius(scene, node, viewport.k) * dotScale(rank);
       // Squares are drawn three times as fast as circles, and look the same at this size.
       if (r < 2.2) ctx.rect(x - r, y - r, 2 * r, 2 * r);
       else {

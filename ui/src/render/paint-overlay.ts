@@ -28,6 +28,7 @@ export function paintOverlay(
   const { viewport, emphasis } = frame;
   ctx.clearRect(0, 0, viewport.width, viewport.height);
   let animated = false;
+  for (const node of emphasis.marked) paintHalo(ctx, frame, node, 1, false);
   if (emphasis.hovered >= 0 && emphasis.hovered !== emphasis.selected) {
     paintIncident(ctx, frame, emphasis.hovered, 0.55, null);
     paintHalo(ctx, frame, emphasis.hovered, 0.8, false);

@@ -18,6 +18,8 @@ export interface Emphasis {
   selected: number;
   hovered: number;
   focused: number;
+  // Marked to be acted on together.
+  marked: readonly number[];
   // 1 for each node that the search or filter means; null when nothing is searched.
   matches: Uint8Array | null;
 }
@@ -30,6 +32,9 @@ export interface Frame {
 }
 
 export interface Renderer {
+  readonly name: 'canvas2d' | 'webgl2';
+  // Back to front, for a picture of the map.
+  readonly layers: readonly HTMLCanvasElement[];
   resize(width: number, height: number, pixelRatio: number): void;
   // Draws the scene. `moving` allows a scaled picture of an earlier frame while a gesture lasts.
   // Returns the milliseconds of a full drawing, or 0 when an earlier one was reused.
@@ -38,4 +43,6 @@ export interface Renderer {
   drawOverlay(frame: Frame, timeMs: number, animate: boolean): boolean;
   // The next drawing starts afresh.
   invalidate(): void;
+  // It draws no more.
+  destroy(): void;
 }

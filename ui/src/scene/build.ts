@@ -47,7 +47,7 @@ export function buildScene(topology: Topology, chosen: FillMetric, placement: Lo
   const local = isUnplaced(topology.nodes) ? placement.place(topology.nodes) : null;
   const throttled = throttledContainers(topology);
   const role = roles(topology.edges.values());
-  const edges = buildEdges(topology.edges.values(), index);
+  const edges = buildEdges(topology.edges, index);
   const traffic = chosen === 'network' ? trafficOf(topology.edges.values()) : new Map<string, number>();
   const chosenValues = nodes.map((node) => fillValue(node, chosen, traffic));
   const largest = chosenValues.reduce<number>((most, value) => Math.max(most, value ?? 0), 0);

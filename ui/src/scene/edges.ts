@@ -31,41 +31,48 @@ export interface EdgeArrays {
 
 // Edges with an end that the view does not hold are left out.
 export function buildEdges(
-  edges: Iterable<TopologyEdge>,
+  edges: ReadonlyMap<string, TopologyEdge>,
   index: ReadonlyMap<string, number>,
 ): EdgeArrays {
-  const kept: { edge: TopologyEdge; source: number; target: number; weight: number }[] = [];
-  for (const edge of edges) {
-    const source = index.get(edge.source);
-    const target = index.get(edge.target);
-    if (source === undefined || target === undefined || source === target) continue;
-    const weight = edgeRate(edge) + edge.connections_open + (isFailing(edge) ? 1e6 : 0);
-    kept.push({ edge, source, target, weight });
+  const most = edges.size;
+  const ids: string[] = [];
+  const source = new Uint32Array(most);
+  const target = new Uint32Array(most);
+  const weight = new Float64Array(most);
+  const width = new Float32Array(most);
+  const flags = new Uint8Array(most);
+  const lane = new Uint8Array(most);
+  const lanes = new Map<number, number>();
+  for (const edge of edges.values()) {
+    const from = index.get(edge.source);
+    const to = index.get(edge.target);
+    if (from === undefined || to === undefined || from === to) continue;
+    const i = ids.push(edge.id) - 1;
+    const rate = edgeRate(edge);
+    const failing = isFailing(edge);
+    source[i] = from;
+    target[i] = to;
+    weight[i] = rate + edge.connections_open + (failing ? 1e6 : 0);
+    width[i] = edgeWidth(rate);
+    const idle = edge.connections_open === 0 && rate === 0;
+    flags[i] = (failing ? EdgeFlag.Failing : 0) | (idle ? EdgeFlag.Idle : 0);
+    const pair = from * index.size + to;
+    const before = lanes.get(pair) ?? 0;
+    lanes.set(pair, before + 1);
+    lane[i] = before;
   }
-  const count = kept.length;
+  const count = ids.length;
   const arrays: EdgeArrays = {
-    edgeIds: kept.map(({ edge }) => edge.id),
-    edgeSource: new Uint32Array(count),
-    edgeTarget: new Uint32Array(count),
-    edgeWidth: new Float32Array(count),
-    edgeFlags: new Uint8Array(count),
-    edgeLane: new Uint8Array(count),
-    edgesByWeight: Uint32Array.from(kept.keys()).sort((a, b) => kept[b]!.weight - kept[a]!.weight),
+    edgeIds: ids,
+    edgeSource: source.subarray(0, count),
+    edgeTarget: target.subarray(0, count),
+    edgeWidth: width.subarray(0, count),
+    edgeFlags: flags.subarray(0, count),
+    edgeLane: lane.subarray(0, count),
+    edgesByWeight: Uint32Array.from(ids.keys()).sort((a, b) => weight[b]! - weight[a]!),
     incidentStart: new Uint32Array(index.size + 1),
     incident: new Uint32Array(2 * count),
   };
-  const lanes = new Map<number, number>();
-  kept.forEach(({ edge, source, target }, i) => {
-    const pair = source * index.size + target;
-    const lane = lanes.get(pair) ?? 0;
-    lanes.set(pair, lane + 1);
-    arrays.edgeLane[i] = lane;
-    arrays.edgeSource[i] = source;
-    arrays.edgeTarget[i] = target;
-    arrays.edgeWidth[i] = edgeWidth(edgeRate(edge));
-    const idle = edge.connections_open === 0 && edgeRate(edge) === 0;
-    arrays.edgeFlags[i] = (isFailing(edge) ? EdgeFlag.Failing : 0) | (idle ? EdgeFlag.Idle : 0);
-  });
   fillIncident(arrays, index.size);
   return arrays;
 }
@@ -91,7 +98,9 @@ function bundleEnd(group: Int32Array, node: number): number {
 
 // Sums between groups, the heaviest first; traffic inside of a group is not part of it.
 export function buildBundles(arrays: EdgeArrays, group: Int32Array): Bundle[] {
-  const bundles = new Map<string, Bundle>();
+  const bundles = new Map<number, Bundle>();
+  // Ends lie between the negative of the number of nodes and that of groups, which is no larger.
+  const ends = 2 * group.length + 1;
   const { edgeSource, edgeTarget, edgeWidth: width, edgeFlags } = arrays;
   for (let e = 0; e < edgeSource.length; e += 1) {
     const from = bundleEnd(group, edgeSource[e]!);
@@ -99,7 +108,7 @@ export function buildBundles(arrays: EdgeArrays, group: Int32Array): Bundle[] {
     if (from === to) continue;
     const a = Math.min(from, to);
     const b = Math.max(from, to);
-    const key = `${a} ${b}`;
+    const key = (a + group.length) * ends + b + group.length;
     const bundle = bundles.get(key) ?? { a, b, weight: 0, edges: 0, failing: 0 };
     bundle.weight += width[e]!;
     bundle.edges += 1;

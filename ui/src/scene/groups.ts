@@ -3,7 +3,7 @@
 import { convexHull } from './hull';
 import { HealthCode, NodeFlag, type Group } from './scene';
 
-const PADDING = 26;
+export const PADDING = 26;
 
 export interface GroupInput {
   id: string;

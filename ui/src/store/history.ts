@@ -9,6 +9,9 @@ export const HISTORY_SPAN_MS = HISTORY_SAMPLES * SAMPLE_EVERY_MS;
 // 2,000 nodes * 90 samples * (8 metrics * 4 bytes + 8 of the time) = 7.2 MB at most.
 export const HISTORY_NODES_MAX = 2_000;
 
+// What has metrics.
+type Measured = Pick<TopologyNode, 'id' | 'metrics'>;
+
 // A value at a time of `performance.now()`; null where the node did not have the metric.
 export interface Sample {
   timeMs: number;
@@ -21,7 +24,7 @@ class Series {
   private next = 0;
   private length = 0;
 
-  push(node: TopologyNode, timeMs: number): void {
+  push(node: Measured, timeMs: number): void {
     this.times[this.next] = timeMs;
     for (const ring of this.values.values()) ring[this.next] = NaN;
     for (const { key, value } of node.metrics) {
@@ -54,14 +57,14 @@ export class MetricHistory {
   private readonly nodes = new Map<string, Series>();
 
   // One sample of each node; nodes that did not change repeat their last value.
-  sample(nodes: ReadonlyMap<string, TopologyNode>, nowMs: number): void {
+  sample(nodes: ReadonlyMap<string, Measured>, nowMs: number): void {
     for (const id of this.nodes.keys()) if (!nodes.has(id)) this.nodes.delete(id);
     for (const node of nodes.values()) {
       if (node.metrics.length > 0) this.record(node, nowMs);
     }
   }
 
-  private record(node: TopologyNode, nowMs: number): void {
+  private record(node: Measured, nowMs: number): void {
     let series = this.nodes.get(node.id);
     if (!series) {
       if (this.nodes.size >= HISTORY_NODES_MAX) return;

@@ -35,6 +35,15 @@ describe('open logs', () => {
   });
 });
 
+describe('open files', () => {
+  it('are one tab for each container, beside its log', () => {
+    for (const kind of ['files', 'log', 'files'] as const) open('a', kind);
+    expect(shown()).toEqual(['a: files', 'a: log']);
+    for (let i = 0; i < TERMINALS_MAX; i++) open('a', 'shell');
+    expect(open('b', 'files')).toBe(true);
+  });
+});
+
 describe('open terminals', () => {
   it('may be several of one container, which has one process of its own', () => {
     for (const kind of ['shell', 'shell', 'attach', 'attach'] as const) open('a', kind);

@@ -1,14 +1,16 @@
-// What is open below the map: logs, one for each container, and terminals, as many as somebody opens.
+// What is open below the map: logs and files, one tab each for a container, and terminals, as many as
+// somebody opens.
 
 import { create } from 'zustand';
 
 // Each log holds a connection of the browser, which has six to one server; the others stay for the rest.
 export const LOGS_MAX = 4;
+export const FILES_MAX = 4;
 // WebSockets are not among the six. The agent of a node allows eight.
 export const TERMINALS_MAX = 6;
 
 // Of terminals: a shell, or the container's own process.
-export type TabKind = 'log' | 'shell' | 'attach';
+export type TabKind = 'log' | 'files' | 'shell' | 'attach';
 
 export interface Tab {
   key: string;
@@ -43,9 +45,10 @@ export const useTabs = create<Tabs>()((set, get) => ({
     }
     const number = Math.max(0, ...same.map((tab) => tab.number)) + 1;
     const tab = { key: `${kind} ${number} ${id}`, kind, id, label, number };
-    const logs = tabs.filter((other) => other.kind === 'log');
-    if (kind !== 'log' && tabs.length - logs.length >= TERMINALS_MAX) return false;
-    const gone = kind === 'log' && logs.length >= LOGS_MAX ? logs[0] : undefined;
+    if (isTerminal(kind) && tabs.filter((other) => isTerminal(other.kind)).length >= TERMINALS_MAX) return false;
+    const alike = tabs.filter((other) => other.kind === kind);
+    const most = kind === 'log' ? LOGS_MAX : FILES_MAX;
+    const gone = !isTerminal(kind) && alike.length >= most ? alike[0] : undefined;
     set({ tabs: [...tabs.filter((other) => other !== gone), tab], active: tab.key });
     return true;
   },
@@ -59,9 +62,13 @@ export const useTabs = create<Tabs>()((set, get) => ({
     }),
 }));
 
+function isTerminal(kind: TabKind): boolean {
+  return kind === 'shell' || kind === 'attach';
+}
+
 // What a tab shows of its container.
 export function whatOf({ kind, number }: Tab): string {
-  if (kind === 'log') return 'log';
+  if (kind === 'log' || kind === 'files') return kind;
   if (kind === 'attach') return 'own process';
   return number > 1 ? `shell ${number}` : 'shell';
 }

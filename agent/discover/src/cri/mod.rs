@@ -3,13 +3,17 @@
 //! * `watcher`: how the runtime is reached and followed; `connection`: reaching it; `session`: one
 //!   connection, its lists, events and our questions.
 //! * `convert`: from the runtime's answers to our messages.
+//! * `control`: what people do to containers; `logs`: their logs; `terminal`: commands in them.
 //!
 //! The interface tells no names but those of Kubernetes: a container made past it (`ctr`, nerdctl)
 //! is known by its cgroup only.
 
 mod connection;
+mod control;
 mod convert;
+mod logs;
 mod session;
+mod terminal;
 #[cfg(test)]
 mod tests;
 mod watcher;
@@ -18,6 +22,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::runtime::{Watch, reconnect};
+
+pub use control::CriControl;
+pub use logs::CriLog;
+pub use terminal::{CriInput, CriOutput, CriProcess, CriTerminal};
 
 /// Generated from `proto/runtime/v1/cri.proto`.
 #[allow(dead_code, missing_docs, clippy::all, clippy::pedantic)]

@@ -94,6 +94,35 @@ impl RuntimeService for MockRuntime {
         }))
     }
 
+    async fn start_container(
+        &self,
+        _: Request<api::StartContainerRequest>,
+    ) -> Answer<api::StartContainerResponse> {
+        Err(Status::unimplemented("a mock is watched only"))
+    }
+
+    async fn stop_container(
+        &self,
+        _: Request<api::StopContainerRequest>,
+    ) -> Answer<api::StopContainerResponse> {
+        Err(Status::unimplemented("a mock is watched only"))
+    }
+
+    async fn remove_container(
+        &self,
+        _: Request<api::RemoveContainerRequest>,
+    ) -> Answer<api::RemoveContainerResponse> {
+        Err(Status::unimplemented("a mock is watched only"))
+    }
+
+    async fn exec(&self, _: Request<api::ExecRequest>) -> Answer<api::ExecResponse> {
+        Err(Status::unimplemented("a mock is watched only"))
+    }
+
+    async fn attach(&self, _: Request<api::AttachRequest>) -> Answer<api::AttachResponse> {
+        Err(Status::unimplemented("a mock is watched only"))
+    }
+
     type GetContainerEventsStream = Events;
 
     async fn get_container_events(&self, _: Request<api::GetEventsRequest>) -> Answer<Events> {

@@ -13,32 +13,16 @@ use mesoscope_proto::v1::ContainerVerb;
 
 use super::connection::connect_for;
 use super::logs::{LogStream, LogsAsked};
+use super::raw::Engine;
 use super::terminal::{Terminal, TerminalAsked};
+use crate::control::ControlError;
 use crate::error::with_causes;
+use crate::files::{Archive, Files, LiveRoot, Slot};
 
 /// How long the engine may take. To stop a container it waits for the container's own stop timeout.
 const ACT_TIMEOUT: Duration = Duration::from_secs(110);
 /// An inspection longer than this is of a container that was made to be a burden.
 const INSPECTION_BYTES_MAX: usize = 1 << 20;
-
-/// Why something was not done.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ControlError {
-    /// The engine has no such container.
-    #[error(
-        "the Docker engine of this node has no container {0}; those of other runtimes can not be controlled"
-    )]
-    NotFound(String),
-    /// The container's state does not allow it.
-    #[error("{0}")]
-    Conflict(String),
-    /// The engine does not answer, or not in time.
-    #[error("{0}")]
-    Unavailable(String),
-    /// Anything else.
-    #[error("{0}")]
-    Failed(String),
-}
 
 /// Acts on the containers of a Docker engine. Each request asks the engine anew: there may be another
 /// one behind the socket since the last.
@@ -158,6 +142,34 @@ impl DockerControl {
         Terminal::open(self.docker().await?, &self.socket, id, asked).await
     }
 
+    /// The files of a container, run or not. `slot` is held while threads work on them.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub async fn files(&self, id: &str, slot: Slot) -> Result<Files, ControlError> {
+        check_id(id)?;
+        let docker = self.docker().await?;
+        let inspected = docker
+            .inspect_container(id, None::<InspectContainerOptions>)
+            .await;
+        let inspected = inspected.map_err(|error| explain(id, &error))?;
+        let state = inspected.state.unwrap_or_default();
+        let pid = state.pid.and_then(|pid| u32::try_from(pid).ok());
+        let pid = pid.filter(|pid| *pid > 0 && state.running == Some(true));
+        // The engine knows it by its whole id, of which `id` may be a part.
+        let whole = inspected.id.as_deref().unwrap_or(id);
+        if let Some(root) = pid.and_then(|pid| LiveRoot::of_process(pid, whole)) {
+            return Ok(Files::live(root, slot));
+        }
+        let version = docker.client_version();
+        let engine = Engine {
+            socket: self.socket.clone(),
+            version: (version.major_version, version.minor_version),
+        };
+        let id = whole.to_owned();
+        Ok(Files::archive(Archive { engine, id }, slot))
+    }
+
     async fn docker(&self) -> Result<Docker, ControlError> {
         let connected = connect_for(&self.socket, ACT_TIMEOUT).await;
         connected
@@ -193,7 +205,7 @@ pub(super) fn explain(id: &str, error: &DockerError) -> ControlError {
 }
 
 /// What an answer of the engine that is no success says.
-pub(super) fn of_status(id: &str, status: u16, message: &str) -> ControlError {
+pub(crate) fn of_status(id: &str, status: u16, message: &str) -> ControlError {
     match status {
         404 => ControlError::NotFound(short(id)),
         409 => ControlError::Conflict(message.to_owned()),
@@ -234,7 +246,6 @@ mod tests {
         let id = "4f1c2a9b7d03".repeat(4);
         let missing = of_status(&id, 404, "No such container: 4f1c");
         assert_eq!(missing, ControlError::NotFound("4f1c2a9b7d03".to_owned()));
-        assert!(missing.to_string().contains("other runtimes"));
         let conflict = |status, text: &str| matches!(of_status(&id, status, text), ControlError::Conflict(said) if said == text);
         assert!(conflict(409, "You cannot remove a running container"));
         assert!(conflict(500, "Container 4f1c is not paused"));

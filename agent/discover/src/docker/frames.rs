@@ -1,6 +1,6 @@
 //! The engine's frames, in which it sends two outputs over one connection.
 
-use super::control::ControlError;
+use crate::control::ControlError;
 
 /// A byte that names no output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

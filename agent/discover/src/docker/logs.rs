@@ -6,9 +6,9 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Request, header};
 
-use super::control::ControlError;
 use super::frames::Frames;
 use super::raw::{self, Connection};
+use crate::control::ControlError;
 
 /// What of a log is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

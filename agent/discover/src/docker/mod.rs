@@ -13,7 +13,7 @@ mod convert;
 mod frames;
 mod logs;
 mod pending;
-mod raw;
+pub(crate) mod raw;
 mod session;
 mod terminal;
 mod watcher;
@@ -23,7 +23,10 @@ use std::time::Duration;
 
 use crate::runtime::{Watch, reconnect};
 
-pub use control::{ControlError, DockerControl};
+pub use crate::control::ControlError;
+
+pub use control::DockerControl;
+pub(crate) use control::of_status;
 pub use logs::{LogStream, LogsAsked};
 pub use terminal::{Terminal, TerminalAsked, TerminalInput, TerminalOutput, TerminalProcess};
 

@@ -17,9 +17,10 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::runtime::Handle;
 
-use super::control::{ControlError, explain};
+use super::control::explain;
 use super::frames::Frames;
 use super::raw;
+use crate::control::ControlError;
 
 /// Read at once.
 const READ_BYTES: usize = 16 << 10;

@@ -47,6 +47,8 @@ struct SandboxMetadata {
 struct SandboxConfig {
     #[prost(message, optional, tag = "1")]
     metadata: Option<SandboxMetadata>,
+    #[prost(string, tag = "3")]
+    log_directory: String,
     #[prost(message, optional, tag = "8")]
     linux: Option<LinuxSandbox>,
 }
@@ -124,6 +126,8 @@ struct ContainerConfig {
     envs: Vec<KeyValue>,
     #[prost(map = "string, string", tag = "9")]
     labels: HashMap<String, String>,
+    #[prost(string, tag = "11")]
+    log_path: String,
     #[prost(message, optional, tag = "15")]
     linux: Option<LinuxContainer>,
 }
@@ -172,12 +176,18 @@ impl Kubelet {
 
     /// A pod on the host's network, which needs no network plugin.
     pub async fn run_pod(&mut self, name: &str, namespace: &str) -> Pod {
+        self.run_pod_with_logs(name, namespace, Path::new("")).await
+    }
+
+    /// The same, whose containers' logs go to a folder.
+    pub async fn run_pod_with_logs(&mut self, name: &str, namespace: &str, logs: &Path) -> Pod {
         let config = SandboxConfig {
             metadata: Some(SandboxMetadata {
                 name: name.to_owned(),
                 uid: format!("uid-{}", std::process::id()),
                 namespace: namespace.to_owned(),
             }),
+            log_directory: logs.display().to_string(),
             linux: Some(LinuxSandbox {
                 cgroup_parent: format!("/kubepods/pod{}", std::process::id()),
                 security_context: Some(SandboxSecurity {
@@ -196,6 +206,20 @@ impl Kubelet {
 
     /// "nginx", at its third restart, half a core and 64 MiB.
     pub async fn start_container(&mut self, pod: &Pod) -> String {
+        let id = self.create_container(pod, &["/bin/sleep", "500"], "").await;
+        self.call(
+            "StartContainer",
+            Id {
+                id: id.clone(),
+                timeout: 0,
+            },
+        )
+        .await;
+        id
+    }
+
+    /// The same, not started; its log is this file in the pod's folder.
+    pub async fn create_container(&mut self, pod: &Pod, command: &[&str], log: &str) -> String {
         let metadata = pod.config.metadata.clone().expect("set");
         let labels = HashMap::from([
             ("io.kubernetes.pod.name".to_owned(), metadata.name),
@@ -209,7 +233,8 @@ impl Kubelet {
             image: Some(Image {
                 image: super::IMAGE.to_owned(),
             }),
-            command: vec!["/bin/sleep".to_owned(), "500".to_owned()],
+            command: command.iter().map(|word| (*word).to_owned()).collect(),
+            log_path: log.to_owned(),
             envs: vec![KeyValue {
                 key: "GREETING".to_owned(),
                 value: "hello".to_owned(),
@@ -233,16 +258,7 @@ impl Kubelet {
             config: Some(config),
             sandbox_config: Some(pod.config.clone()),
         };
-        let id = self.call("CreateContainer", request).await;
-        self.call(
-            "StartContainer",
-            Id {
-                id: id.clone(),
-                timeout: 0,
-            },
-        )
-        .await;
-        id
+        self.call("CreateContainer", request).await
     }
 
     pub async fn stop_container(&mut self, id: &str) {
@@ -265,6 +281,10 @@ impl Kubelet {
             },
         )
         .await;
+        self.remove_pod(pod).await;
+    }
+
+    pub async fn remove_pod(&mut self, pod: &Pod) {
         for method in ["StopPodSandbox", "RemovePodSandbox"] {
             self.call(
                 method,

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub mod containerd;
 pub mod cri_client;
 pub mod namespace;
 

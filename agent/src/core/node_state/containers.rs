@@ -92,6 +92,13 @@ impl Containers {
             .filter(|container| container.removed.is_none());
         present.for_each(|container| emit(container.told()));
     }
+
+    /// Those that have not been removed, as cgroup and runtime tell.
+    pub(super) fn present(&self) -> impl Iterator<Item = &v1::Container> {
+        let all = self.by_id.values();
+        let present = all.filter(|container| container.removed.is_none());
+        present.map(|container| &*container.message)
+    }
 }
 
 impl NodeState {

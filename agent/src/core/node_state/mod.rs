@@ -20,6 +20,7 @@
 //! | `ooms` | processes killed for want of memory, and what that says of their containers |
 //! | `nat` | conntrack flows joined to connections |
 //! | `flows` | UDP flows that no connected socket shows |
+//! | `plugins` | what plugins see, and what they said |
 //! | `pending` | what changed since the last flush |
 
 mod connection;
@@ -33,6 +34,7 @@ mod nat;
 mod ooms;
 mod owner;
 mod pending;
+mod plugins;
 mod process;
 mod processes;
 mod sockets;

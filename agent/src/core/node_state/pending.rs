@@ -42,6 +42,7 @@ pub(super) struct Pending {
     pub(super) listeners: Vec<Item<u64, v1::Listener>>,
     pub(super) connections: Vec<Item<u64, v1::Connection>>,
     pub(super) other: Vec<v1::change::Change>,
+    pub(super) plugins: Vec<v1::PluginFacts>,
 }
 
 impl Pending {
@@ -51,5 +52,6 @@ impl Pending {
             + self.listeners.len()
             + self.connections.len()
             + self.other.len()
+            + self.plugins.len()
     }
 }

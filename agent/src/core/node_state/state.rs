@@ -11,6 +11,7 @@ use super::containers::{CgroupContainers, Containers};
 use super::listeners::Listeners;
 use super::nat::Nat;
 use super::pending::{Item, Pending};
+use super::plugins::PluginsSaid;
 use super::processes::Processes;
 
 /// How much is kept at most.
@@ -68,6 +69,8 @@ pub struct Sizes {
     pub pending: usize,
     pub unowned: usize,
     pub details_waiting: usize,
+    /// Nodes that a plugin said something of, each counted once for each plugin.
+    pub plugin_facts: usize,
 }
 
 /// Counters of things that could not be taken over, totals.
@@ -102,6 +105,7 @@ pub struct NodeState {
     pub(super) new_addresses: Vec<std::net::IpAddr>,
     pub(super) answers: Vec<(String, Vec<std::net::IpAddr>)>,
     pub(super) pending: Pending,
+    pub(super) plugins: PluginsSaid,
     pub(super) counters: Counters,
     pub(super) host_network_namespace: u64,
     local_addresses: FxHashSet<std::net::IpAddr>,
@@ -131,6 +135,7 @@ impl NodeState {
             new_addresses: Vec::new(),
             answers: Vec::new(),
             pending: Pending::default(),
+            plugins: PluginsSaid::default(),
             counters: Counters::default(),
             host_network_namespace: 0,
             local_addresses: FxHashSet::default(),
@@ -185,6 +190,12 @@ impl NodeState {
             self.pending.other.push(Kind::Host(host.clone()));
             self.host = Some(host);
         }
+    }
+
+    /// The host's name, once it is known.
+    #[must_use]
+    pub(super) fn hostname(&self) -> &str {
+        self.host.as_ref().map_or("", |host| &host.hostname)
     }
 
     /// How the agent itself is.
@@ -290,6 +301,8 @@ impl NodeState {
                 }
             }
         }
+        let said = pending.plugins.into_iter();
+        said.map(Kind::PluginFacts).for_each(emit);
     }
 
     /// Everything that is known, for an aggregator that knows nothing: what lives, and what ended
@@ -337,6 +350,8 @@ impl NodeState {
             .cloned()
             .map(Kind::AddressName)
             .for_each(&mut *emit);
+        self.plugins
+            .snapshot(&mut |facts| emit(Kind::PluginFacts(facts)));
         waiting.into_iter().for_each(emit);
     }
 
@@ -355,6 +370,7 @@ impl NodeState {
             pending: self.pending.len(),
             unowned: self.connections.unowned_len(),
             details_waiting: self.processes.details_len(),
+            plugin_facts: self.plugins.len(),
         }
     }
 

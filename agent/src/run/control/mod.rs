@@ -6,8 +6,10 @@
 //! | `session` | one stream to the aggregator: its requests, each bounded and answered |
 //! | `pump` | a log, as fast as its reader takes it and as this agent may read |
 //! | `terminal` | a command in a container, or its own process, both ways |
+//! | `files` | files of a container, both ways |
 //! | `pace` | the rate of all logs and terminals together |
 
+mod files;
 mod pace;
 mod pump;
 mod session;
@@ -16,7 +18,8 @@ mod terminal;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use mesoscope_discover::docker::DockerControl;
+use mesoscope_discover::containers::Engines;
+use mesoscope_plugins::Plugins;
 use mesoscope_proto::v1::ControlHello;
 use mesoscope_service::token::Bearer;
 use rand::Rng;
@@ -32,7 +35,9 @@ pub const ACTIONS_MAX: usize = 16;
 pub const LOGS_MAX: usize = 8;
 /// Terminals under way at most.
 pub const TERMINALS_MAX: usize = 8;
-/// Bytes of all logs and terminals together per second: what an agent within its budget can read beside the map.
+/// Requests on files under way at most: each may hold a thread that waits for a disk.
+pub const FILES_MAX: usize = 4;
+/// Bytes of all logs, terminals and files together per second: what an agent within its budget can read beside the map.
 const LOG_BYTES_PER_S: u64 = 2 << 20;
 const BACKOFF_MIN: Duration = Duration::from_millis(500);
 const BACKOFF_MAX: Duration = Duration::from_secs(10);
@@ -45,6 +50,7 @@ pub struct Slots {
     actions: Arc<Semaphore>,
     logs: Arc<Semaphore>,
     terminals: Arc<Semaphore>,
+    files: Arc<Semaphore>,
 }
 
 impl Default for Slots {
@@ -53,6 +59,7 @@ impl Default for Slots {
             actions: Arc::new(Semaphore::new(ACTIONS_MAX)),
             logs: Arc::new(Semaphore::new(LOGS_MAX)),
             terminals: Arc::new(Semaphore::new(TERMINALS_MAX)),
+            files: Arc::new(Semaphore::new(FILES_MAX)),
         }
     }
 }
@@ -66,6 +73,7 @@ impl Slots {
             actions: used(&self.actions, ACTIONS_MAX),
             logs: used(&self.logs, LOGS_MAX),
             terminals: used(&self.terminals, TERMINALS_MAX),
+            files: used(&self.files, FILES_MAX),
         }
     }
 }
@@ -79,6 +87,8 @@ pub struct Used {
     pub logs: usize,
     /// Terminals, and commands that are waited for.
     pub terminals: usize,
+    /// Requests on files.
+    pub files: usize,
 }
 
 /// How the containers of this node are controlled.
@@ -87,8 +97,9 @@ pub(super) struct Control {
     pub(super) endpoint: Endpoint,
     pub(super) bearer: Option<Bearer>,
     pub(super) hello: ControlHello,
-    pub(super) docker: DockerControl,
+    pub(super) engines: Engines,
     pub(super) slots: Slots,
+    pub(super) plugins: Option<Plugins>,
 }
 
 /// Dials for ever.

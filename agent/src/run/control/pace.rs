@@ -1,4 +1,4 @@
-//! The rate of all logs and terminals together. Time is an argument.
+//! The rate of all logs, terminals and files together. Time is an argument.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};

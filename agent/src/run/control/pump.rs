@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
-use mesoscope_discover::docker::{ControlError, LogStream};
+use mesoscope_discover::containers::Log;
+use mesoscope_discover::control::ControlError;
 use mesoscope_proto::v1::{
     ControlAnswer, ControlOutcome, ControlResult, LogChunk, control_answer::Answer,
 };
@@ -29,7 +30,7 @@ pub(super) trait Source: Send {
     fn next(&mut self) -> impl Future<Output = Result<Option<Bytes>, ControlError>> + Send;
 }
 
-impl Source for LogStream {
+impl Source for Log {
     fn next(&mut self) -> impl Future<Output = Result<Option<Bytes>, ControlError>> + Send {
         Self::next(self)
     }
@@ -150,6 +151,8 @@ pub(super) fn outcome(done: Result<(), ControlError>) -> ControlOutcome {
     };
     let result = match error {
         ControlError::NotFound(_) => ControlResult::NotFound,
+        ControlError::NoFile(_) => ControlResult::NoFile,
+        ControlError::TooLarge(_) => ControlResult::TooLarge,
         ControlError::Conflict(_) => ControlResult::Conflict,
         ControlError::Unavailable(_) => ControlResult::Unavailable,
         ControlError::Failed(_) => ControlResult::Failed,

@@ -8,7 +8,8 @@ use mesoscope_proto::v1::control_client::ControlClient;
 use mesoscope_proto::v1::control_request::Message;
 use mesoscope_proto::v1::{
     ContainerAction, ContainerInspect, ContainerLogs, ControlAnswer, ControlOutcome,
-    ControlRequest, ControlResult, TerminalOpen, control_answer::Answer,
+    ControlRequest, ControlResult, FileList, FileRead, FileWrite, PluginPress, TerminalOpen,
+    control_answer::Answer,
 };
 use rustc_hash::FxHashMap;
 use tokio::sync::{Semaphore, mpsc};
@@ -17,6 +18,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Status};
 
 use super::Control;
+use super::files;
 use super::pace::Pace;
 use super::pump::{CHUNK_BYTES, FOLLOW_PATIENCE, Pump, READ_PATIENCE, outcome};
 use super::terminal::{self, Typing};
@@ -91,7 +93,7 @@ struct Session<'a> {
     pace: &'a Arc<Mutex<Pace>>,
     began: Instant,
     answers: mpsc::Sender<ControlAnswer>,
-    /// Logs and terminals under way.
+    /// Logs, terminals and files under way.
     flows: FxHashMap<u64, Flow>,
     /// They end with the session.
     pumps: JoinSet<u64>,
@@ -124,6 +126,9 @@ impl Session<'_> {
                 }
             }
             Some(Message::Terminal(open)) => self.terminal(number, open).await,
+            Some(Message::FileList(asked)) => self.list_files(number, asked).await,
+            Some(Message::FileRead(asked)) => self.read_file(number, asked).await,
+            Some(Message::FileWrite(asked)) => self.write_file(number, asked).await,
             Some(Message::Input(input)) => {
                 let typed = self.typing(number).map(|typing| typing.take(&input.data));
                 if typed.is_some_and(|typed| typed.is_err())
@@ -138,6 +143,7 @@ impl Session<'_> {
                     typing.resize(&size);
                 }
             }
+            Some(Message::Press(press)) => self.press(number, press).await,
             None => {
                 let unknown =
                     "this agent does not know what is asked for; it is older than the aggregator";
@@ -159,10 +165,35 @@ impl Session<'_> {
             action.force,
             "asked by the aggregator"
         );
-        let (docker, answers) = (self.control.docker.clone(), self.answers.clone());
+        let (engines, answers) = (self.control.engines.clone(), self.answers.clone());
         tokio::spawn(async move {
-            let done = docker.act(&action.container_id, verb, action.force).await;
+            let done = engines.act(&action.container_id, verb, action.force).await;
             answer(&answers, number, outcome(done)).await;
+            drop(slot);
+        });
+    }
+
+    /// Goes on when the stream breaks, like an action.
+    async fn press(&self, number: u64, press: PluginPress) {
+        let Ok(slot) = self.control.slots.actions.clone().try_acquire_owned() else {
+            return self.busy(number).await;
+        };
+        let Some(plugins) = self.control.plugins.clone() else {
+            let none = "this agent has no plugins (--plugins-dir)";
+            return self
+                .answer(number, failed(ControlResult::NotFound, none))
+                .await;
+        };
+        let answers = self.answers.clone();
+        tokio::spawn(async move {
+            let told = match plugins.press(&press).await {
+                Ok(message) => ControlOutcome {
+                    message,
+                    ..outcome(Ok(()))
+                },
+                Err((result, why)) => failed(result, &why),
+            };
+            answer(&answers, number, told).await;
             drop(slot);
         });
     }
@@ -171,9 +202,9 @@ impl Session<'_> {
         let Ok(slot) = self.control.slots.actions.clone().try_acquire_owned() else {
             return self.busy(number).await;
         };
-        let (docker, answers) = (self.control.docker.clone(), self.answers.clone());
+        let (engines, answers) = (self.control.engines.clone(), self.answers.clone());
         tokio::spawn(async move {
-            let told = match docker.inspect(&inspect.container_id).await {
+            let told = match engines.inspect(&inspect.container_id).await {
                 Ok(inspection) => ControlOutcome {
                     inspection,
                     ..outcome(Ok(()))
@@ -203,7 +234,7 @@ impl Session<'_> {
                 READ_PATIENCE
             },
         };
-        let docker = self.control.docker.clone();
+        let engines = self.control.engines.clone();
         let pump = self.pumps.spawn(async move {
             let logs = LogsAsked {
                 follow: asked.follow,
@@ -212,7 +243,7 @@ impl Session<'_> {
                 timestamps: asked.timestamps,
             };
             let answers = pump.answers.clone();
-            let told = match docker.logs(&asked.container_id, logs).await {
+            let told = match engines.logs(&asked.container_id, logs).await {
                 Ok(mut log) => pump.run(&mut log).await,
                 Err(error) => outcome(Err(error)),
             };
@@ -248,7 +279,7 @@ impl Session<'_> {
             began: self.began,
             typing: typing.clone(),
         };
-        let docker = self.control.docker.clone();
+        let engines = self.control.engines.clone();
         let pump = self.pumps.spawn(async move {
             let asked = TerminalAsked {
                 command: open.command,
@@ -256,12 +287,85 @@ impl Session<'_> {
                 interactive: open.interactive,
             };
             let answers = session.answers.clone();
-            let told = match docker.terminal(&open.container_id, asked).await {
+            let told = match engines.terminal(&open.container_id, &asked).await {
                 Ok(terminal) => session.run(terminal).await,
                 Err(error) => outcome(Err(error)),
             };
             answer(&answers, number, told).await;
             drop(slot);
+            number
+        });
+        let flow = Flow {
+            credit,
+            typing: Some(typing),
+            pump,
+        };
+        self.flows.insert(number, flow);
+    }
+
+    async fn list_files(&mut self, number: u64, asked: FileList) {
+        let Ok(slot) = self.control.slots.files.clone().try_acquire_owned() else {
+            return self.busy(number).await;
+        };
+        let (engines, answers) = (self.control.engines.clone(), self.answers.clone());
+        self.pumps.spawn(async move {
+            let told = files::list(&engines, asked, files::slot(slot)).await;
+            answer(&answers, number, told).await;
+            number
+        });
+    }
+
+    async fn read_file(&mut self, number: u64, asked: FileRead) {
+        let Ok(slot) = self.control.slots.files.clone().try_acquire_owned() else {
+            return self.busy(number).await;
+        };
+        tracing::info!(
+            container = asked.container_id,
+            path = asked.path,
+            "a file is asked for by the aggregator"
+        );
+        let engines = self.control.engines.clone();
+        let window_bytes = asked.window_bytes;
+        self.flow(number, window_bytes, |session| async move {
+            session.read_file(&engines, asked, files::slot(slot)).await
+        });
+    }
+
+    async fn write_file(&mut self, number: u64, asked: FileWrite) {
+        let Ok(slot) = self.control.slots.files.clone().try_acquire_owned() else {
+            return self.busy(number).await;
+        };
+        tracing::info!(
+            container = asked.container_id,
+            path = asked.path,
+            asked.size_bytes,
+            "a file is written for the aggregator"
+        );
+        let engines = self.control.engines.clone();
+        self.flow(number, 0, |session| async move {
+            session.write_file(&engines, asked, files::slot(slot)).await
+        });
+    }
+
+    /// What goes on for a while and takes or gives bytes.
+    fn flow<F>(&mut self, number: u64, window_bytes: u32, work: impl FnOnce(terminal::Session) -> F)
+    where
+        F: Future<Output = ControlOutcome> + Send + 'static,
+    {
+        let credit = window(window_bytes);
+        let typing = Arc::new(Typing::default());
+        let answers = self.answers.clone();
+        let work = work(terminal::Session {
+            request: number,
+            answers: answers.clone(),
+            credit: credit.clone(),
+            pace: self.pace.clone(),
+            began: self.began,
+            typing: typing.clone(),
+        });
+        let pump = self.pumps.spawn(async move {
+            let told = work.await;
+            answer(&answers, number, told).await;
             number
         });
         let flow = Flow {

@@ -4,7 +4,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use mesoscope_discover::docker::{ControlError, Terminal, TerminalOutput};
+use mesoscope_discover::containers::{Output, Terminal};
+use mesoscope_discover::control::ControlError;
 use mesoscope_proto::v1::control_answer::Answer;
 use mesoscope_proto::v1::{
     self as wire, ControlAnswer, ControlOutcome, ControlResult, TerminalCredit, TerminalSize,
@@ -22,7 +23,7 @@ const WRITE_BYTES: usize = 4 << 10;
 /// Columns or rows at most; more is a mistake.
 const SIZE_MAX: u32 = 1_000;
 
-impl Source for TerminalOutput {
+impl Source for Output {
     fn next(&mut self) -> impl Future<Output = Result<Option<Bytes>, ControlError>> + Send {
         Self::next(self)
     }
@@ -50,7 +51,7 @@ struct Held {
 
 /// What is next for the process.
 #[derive(Debug, PartialEq, Eq)]
-enum Step {
+pub(super) enum Step {
     Resize(u16, u16),
     Write(Vec<u8>),
 }
@@ -87,7 +88,7 @@ impl Typing {
         self.with(|held| held.credit += bytes);
     }
 
-    async fn next(&self) -> Step {
+    pub(super) async fn next(&self) -> Step {
         loop {
             let step = self.with(|held| {
                 if let Some((columns, rows)) = held.size.take() {
@@ -167,13 +168,13 @@ impl Session {
         gathered.ended.unwrap_or(Ok(()))
     }
 
-    async fn allow(&self, bytes: usize) {
+    pub(super) async fn allow(&self, bytes: usize) {
         self.typing.allow(bytes);
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         self.send(Answer::Typing(TerminalCredit { bytes })).await;
     }
 
-    async fn send(&self, answer: Answer) {
+    pub(super) async fn send(&self, answer: Answer) {
         let answer = ControlAnswer {
             request: self.request,
             answer: Some(answer),

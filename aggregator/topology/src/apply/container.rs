@@ -15,6 +15,7 @@ use crate::{
     graph::Subject,
     keys::{AgentKey, ContainerKey},
     places::AddressOwner,
+    plugins::About,
 };
 
 impl Topology {
@@ -213,6 +214,7 @@ impl Topology {
         let Some(entry) = self.containers.remove(key) else {
             return;
         };
+        self.plugins.forget(About::Container(key));
         let owner = AddressOwner {
             agent: entry.agent,
             container: Some(key),

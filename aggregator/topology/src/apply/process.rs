@@ -217,7 +217,7 @@ impl Topology {
     }
 }
 
-pub(super) fn process_id(key: Option<&v1::ProcessKey>) -> Result<(u32, u64), ChangeRefused> {
+pub(crate) fn process_id(key: Option<&v1::ProcessKey>) -> Result<(u32, u64), ChangeRefused> {
     match key {
         Some(key) if key.pid != 0 => Ok((key.pid, key.start_boottime_ns)),
         _ => Err(ChangeRefused::Malformed("the key of a process")),

@@ -236,6 +236,18 @@ fn host_sections(agent: &Agent) -> Vec<v1::Section> {
         about.number("events", "Events", status.events_total);
         about.number("events_lost", "Events lost", status.events_lost_total);
     }
+    let mut plugins = Fields::default();
+    let told = agent.status.iter().flat_map(|status| &status.plugins);
+    for plugin in told {
+        let nodes = plugin.nodes;
+        let state = match (plugin.state.as_str(), plugin.reason.as_str()) {
+            (state @ "running", "") => format!("{state}, {nodes} nodes"),
+            (state, "") => state.to_owned(),
+            (state @ "running", reason) => format!("{state}, {nodes} nodes; {reason}"),
+            (state, reason) => format!("{state}: {reason}"),
+        };
+        plugins.text(&plugin.name, &plugin.label, &state);
+    }
     let mut capabilities = Fields::default();
     for capability in &agent.capabilities {
         let state = match (capability.available, capability.provider.as_str()) {
@@ -251,6 +263,7 @@ fn host_sections(agent: &Agent) -> Vec<v1::Section> {
         section("Disks", disks),
         section("GPUs", gpus),
         section("Agent", about),
+        section("Plugins", plugins),
         section("Capabilities", capabilities),
     ]
     .into_iter()

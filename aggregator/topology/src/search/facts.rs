@@ -49,6 +49,22 @@ impl Topology {
                 }
             }
         }
+        for said in self.plugins_of(view, key) {
+            let mut fields = Fields::default();
+            fields.text("plugin", "Plugin", &said.plugin);
+            for field in &said.metadata {
+                fields.add(&field.key, &field.label, &field.r#type, field.value.as_str());
+            }
+            facts.extend(fields.0.into_iter().map(plain));
+            let metrics = said.metrics.iter().map(|metric| v1::Metric {
+                key: metric.key.clone(),
+                label: metric.label.clone(),
+                value: metric.value,
+                unit: metric.unit.clone(),
+                max: metric.max,
+            });
+            node.metrics.extend(metrics);
+        }
         Some(Facts {
             node,
             facts,

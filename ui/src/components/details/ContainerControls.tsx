@@ -10,11 +10,13 @@ import { Button, SectionTitle } from '../controls';
 interface ContainerControlsProps {
   node: TopologyNode;
   control: ContainerControl;
+  // Why whoever looks may not; empty where he may.
+  refused: string;
   onDone: () => void;
 }
 
 // What can be done to a container, asked about first where something is interrupted or lost.
-export function ContainerControls({ node, control: { available, reason }, onDone }: ContainerControlsProps) {
+export function ContainerControls({ node, control: { available, reason }, refused, onDone }: ContainerControlsProps) {
   const [asked, setAsked] = useState<Action | null>(null);
   const [busy, setBusy] = useState('');
   const [problem, setProblem] = useState('');
@@ -45,6 +47,7 @@ export function ContainerControls({ node, control: { available, reason }, onDone
     }
   };
   const open = (kind: TabKind) => {
+    if (refused) return;
     if (useTabs.getState().open(kind, node.id, node.label)) return;
     say(`${TERMINALS_MAX} terminals are open: close one first.`);
   };
@@ -65,9 +68,10 @@ export function ContainerControls({ node, control: { available, reason }, onDone
             key={action.verb}
             type="button"
             // Stays focusable while it is done, so that the keyboard does not lose its place.
-            aria-disabled={busy !== ''}
+            aria-disabled={busy !== '' || refused !== ''}
+            title={refused || undefined}
             onClick={(event) => {
-              if (busy) return;
+              if (busy || refused) return;
               opener.current = event.currentTarget;
               if (action.question === null) void run(action);
               else setAsked(action);
@@ -76,15 +80,18 @@ export function ContainerControls({ node, control: { available, reason }, onDone
             {action.label}
           </Button>
         ))}
-        <Button type="button" onClick={() => open('log')}>
+        <Button type="button" aria-disabled={refused !== ''} title={refused || undefined} onClick={() => open('log')}>
           Logs
+        </Button>
+        <Button type="button" aria-disabled={refused !== ''} title={refused || undefined} onClick={() => open('files')}>
+          Files
         </Button>
         {takesCommands(node.state) && (
           <>
-            <Button type="button" title="A shell in the container" onClick={() => open('shell')}>
+            <Button type="button" aria-disabled={refused !== ''} title={refused || 'A shell in the container'} onClick={() => open('shell')}>
               Terminal
             </Button>
-            <Button type="button" title="The container's own process" onClick={() => open('attach')}>
+            <Button type="button" aria-disabled={refused !== ''} title={refused || "The container's own process"} onClick={() => open('attach')}>
               Attach
             </Button>
           </>
@@ -120,6 +127,7 @@ export function ContainerControls({ node, control: { available, reason }, onDone
           </Row>
         </Question>
       )}
+      {refused && <Note>Not possible: {refused}.</Note>}
       {busy && <Note role="status">{busy}: waiting for the container runtime…</Note>}
       {problem && <Problem role="alert">{problem}</Problem>}
     </section>

@@ -42,7 +42,7 @@ export function Metrics({ node }: { node: TopologyNode }) {
   );
 }
 
-function Row({ metric, points, spanMs }: { metric: Metric; points: readonly Point[]; spanMs: number }) {
+export function Row({ metric, points, spanMs }: { metric: Metric; points: readonly Point[]; spanMs: number }) {
   const { value, unit } = quantity(metric.value, metric.unit);
   const full = metric.max > 0 ? metric.value / metric.max : 0;
   const color = full >= 0.95 ? 'var(--critical)' : full >= 0.8 ? 'var(--warning)' : 'var(--accent)';
@@ -59,7 +59,7 @@ function Row({ metric, points, spanMs }: { metric: Metric; points: readonly Poin
   );
 }
 
-const Rows = styled.section`
+export const Rows = styled.section`
   &&& {
     padding-block: 4px;
   }

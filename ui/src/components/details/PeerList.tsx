@@ -18,7 +18,7 @@ export function PeerList({ title, peers }: { title: string; peers: readonly Peer
   const largest = Math.max(...peers.map((peer) => peer.bytesPerSecond), 1);
   const shown = all ? peers : peers.slice(0, SHOWN);
   return (
-    <section>
+    <section aria-label={title}>
       <SectionTitle>
         {title} {peers.length > 1 && <small>{peers.length}</small>}
       </SectionTitle>

@@ -51,7 +51,7 @@ export function Sections({ node, sections, environment, onEnvironment }: Section
   );
 }
 
-function Fields({ fields }: { fields: readonly Field[] }) {
+export function Fields({ fields }: { fields: readonly Field[] }) {
   if (fields.length === 0) return <Quiet>Nothing is known.</Quiet>;
   return (
     <Table>
