@@ -28,7 +28,7 @@ mod tier2;
 
 use anyhow::Context;
 use mesoscope_service::http::serve;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{http, uplink};
@@ -50,9 +50,10 @@ pub async fn run(config: Config, edges: Edges, drain: CancellationToken) -> anyh
         .await
         .context("starting to observe")?;
     let (told, uplink_events) = mpsc::channel(8);
-    let control = driver.control(&config, &edges);
+    let (in_use, target) = watch::channel(None);
+    let control = driver.control(&config, &edges, target);
     let control = control.map(|control| tokio::spawn(control::run(control)));
-    let dialer = tokio::spawn(uplink::run(edges.endpoint, edges.bearer, told));
+    let dialer = tokio::spawn(uplink::run(edges.dial, told, in_use));
     driver.run(uplink_events, asked, &drain).await;
     dialer.abort();
     if let Some(control) = control {
