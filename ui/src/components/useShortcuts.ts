@@ -3,6 +3,7 @@ import { VIEWS } from '../api/types';
 import { theMap } from '../graph/handle';
 import { meaning, next, type Action } from '../lib/shortcuts';
 import { changeView } from '../store/drill';
+import { setPaused, useLive } from '../store/live';
 import { METRICS, usePage } from '../store/page';
 import { say } from '../store/notice';
 import { THEMES, type ThemeName } from '../theme/tokens';
@@ -29,6 +30,7 @@ function run(action: Action): void {
     'metric-after': () => page.setMetric(next(METRICS, page.metric)),
     fit: () => theMap()?.fit(),
     clear: () => page.clearFilters(),
+    pause: () => setPaused(!useLive.getState().paused),
     'copy-link': () => void copyLink(),
     theme: () => page.setTheme(next(THEMES, now)),
   };

@@ -2,6 +2,7 @@
 // pointer. A difference from the aggregator never makes React render the map.
 
 import { Canvas2dRenderer } from '../render/canvas2d';
+import { drawingOf } from '../render/drawing';
 import { pictureOf } from '../render/picture';
 import { toScreenX, toScreenY } from '../render/geometry';
 import type { Emphasis, Frame, Renderer, Viewport } from '../render/renderer';
@@ -86,7 +87,9 @@ export class GraphController {
       }),
       usePage.subscribe((now, before) => {
         if (now.metric !== before.metric) this.scheduleScene(0);
-        if (now.search !== before.search || now.health !== before.health) this.updateMatches();
+        if (now.search !== before.search || now.pins !== before.pins || now.health !== before.health) {
+          this.updateMatches();
+        }
         if (now.selected !== before.selected) this.updateSelected(true);
         if (now.place !== before.place && now.view === before.view) this.goTo(now.place);
       }),
@@ -124,6 +127,11 @@ export class GraphController {
     this.invalidate();
     this.drawNow(performance.now());
     return pictureOf([this.elements.base, this.elements.overlay], this.palette, devicePixelRatio, caption);
+  }
+
+  drawing(caption: string): Promise<Blob> {
+    if (!this.scene) return Promise.reject(new Error('There is no map yet.'));
+    return drawingOf(this.seen(this.scene), caption);
   }
 
   // Where the person has moved the map to, for the address.
@@ -377,6 +385,10 @@ export class GraphController {
     dataset.drawnSequence = sequence;
   }
 
+  private seen(scene: Scene): Frame {
+    return { scene, viewport: this.viewport, emphasis: this.emphasis, palette: this.palette };
+  }
+
   private drawNow(nowMs: number): void {
     cancelAnimationFrame(this.frame);
     this.frame = 0;
@@ -386,12 +398,7 @@ export class GraphController {
       this.renderer.invalidate();
       this.dirty = { base: true, overlay: true, minimap: this.dirty.minimap };
     }
-    const frame: Frame = {
-      scene: this.scene,
-      viewport: this.viewport,
-      emphasis: this.emphasis,
-      palette: this.palette,
-    };
+    const frame = this.seen(this.scene);
     if (this.dirty.base) {
       renderTimes.add(this.renderer.draw(frame, this.moving));
       this.tellDrawn();

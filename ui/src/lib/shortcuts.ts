@@ -10,6 +10,7 @@ export type Action =
   | 'metric-after'
   | 'fit'
   | 'clear'
+  | 'pause'
   | 'copy-link'
   | 'theme';
 
@@ -34,6 +35,7 @@ export const SHORTCUTS: readonly { title: string; shortcuts: readonly Shortcut[]
       { keys: ['<'], what: 'Metric before', action: 'metric-before' },
       { keys: ['>'], what: 'Next metric', action: 'metric-after' },
       { keys: ['q'], what: 'Lift the search and the filters', action: 'clear' },
+      { keys: ['p'], what: 'Stop the map, or let it go on', action: 'pause' },
       { keys: ['l'], what: 'Copy a link to what is seen', action: 'copy-link' },
       { keys: ['c'], what: 'Next theme', action: 'theme' },
     ],

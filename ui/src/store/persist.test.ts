@@ -13,10 +13,14 @@ describe('the address', () => {
       mode: 'table',
       metric: 'memory',
       search: 'a&b=c #d <img src=x onerror=alert(1)>',
+      pins: ['image:redis', 'cpu > 2% & "x"'],
       health: 'critical',
       selected: 'process;h 1;7;9%',
       options: { ...defaults.options, processes: { ended: false, unconnected: true } },
       hosts: ['node a', 'b&c'],
+      namespaces: ['shop', 'a b'],
+      networks: ['back&front'],
+      labels: ['team=shop', 'beta'],
       sort: { column: 'label', descending: false },
       place: { x: -120, y: 44, zoom: 1.25 },
     } as Linked;
@@ -48,7 +52,10 @@ describe('the address', () => {
 
   it('does not let a link grow without bound', () => {
     const hosts = Array.from({ length: 1_000 }, (_, i) => `host=${i}`).join('&');
-    const page = fromHash(`#view=hosts&search=${'x'.repeat(5_000)}&${hosts}`);
+    const pins = Array.from({ length: 1_000 }, (_, i) => `pin=${i}${'x'.repeat(2_000)}`).join('&');
+    const page = fromHash(`#view=hosts&search=${'x'.repeat(5_000)}&${hosts}&${pins}&pin=`);
+    expect(page.pins).toHaveLength(8);
+    expect(page.pins?.[0]).toHaveLength(1_000);
     expect(page.search).toHaveLength(1_000);
     expect(page.hosts).toHaveLength(200);
   });
