@@ -14,6 +14,7 @@ import { Sidebar } from './components/Sidebar';
 import { SignIn } from './components/SignIn';
 import { TabDrawer } from './components/TabDrawer';
 import { TableView } from './components/TableView';
+import { PastBanner, TimeBar } from './components/TimeBar';
 import { useShortcuts } from './components/useShortcuts';
 import { isEmbedded, standalone } from './lib/embed';
 import { usePage } from './store/page';
@@ -42,10 +43,12 @@ export function App() {
           {!EMBEDDED && <Sidebar />}
           {panel === 'sidebar' && <Scrim aria-hidden onClick={() => usePage.getState().setPanel(null)} />}
           <Main id={MAIN} tabIndex={-1}>
+            <PastBanner />
             <LinkBanner />
             <Banner />
             <FilterBar />
             {mode === 'graph' ? <GraphView palette={palette} /> : mode === 'table' ? <TableView /> : <ResourceView />}
+            {!EMBEDDED && <TimeBar />}
             {!EMBEDDED && <TabDrawer />}
             {EMBEDDED && <Standalone />}
           </Main>

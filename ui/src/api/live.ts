@@ -112,8 +112,6 @@ export class LiveLink {
       // The address named only the view, and the view may have changed while connecting.
       const { view, options, at } = this.subscribed;
       if (view !== asked.view || hasOptions(options) || at !== undefined) {
-        // What the address asked for comes first.
-        this.awaitingReset = true;
         socket.send(JSON.stringify(this.subscribed));
       }
     };

@@ -116,7 +116,16 @@ function LinkIndicator() {
   const waiting = useLive((live) => live.waiting);
   const link = useLive((live) => live.link);
   const loaded = useLive((live) => live.topology.loaded);
+  const past = usePage((page) => page.time !== null);
   const now = useNow(1_000);
+  if (past && link.kind === 'live') {
+    return (
+      <Indicator role="status" aria-label="The past, not live">
+        <Dot $color="var(--accent)" />
+        <span>Past</span>
+      </Indicator>
+    );
+  }
   if (paused) {
     return (
       <Indicator role="status" aria-label={`Paused, ${count(waiting)} changes wait`}>

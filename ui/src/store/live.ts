@@ -94,12 +94,12 @@ export function follow(): () => void {
 
   if (page.time !== null) link.subscribe(page.view, viewOptions(page), page.time);
   const unsubscribe = usePage.subscribe((now, before) => {
-    const asked = ['view', 'options', 'hosts', 'namespaces', 'networks', 'labels'] as const;
+    const asked = ['view', 'options', 'hosts', 'namespaces', 'networks', 'labels', 'time'] as const;
     if (asked.every((one) => now[one] === before[one])) return;
     // What is asked for anew is to be seen.
     if (useLive.getState().paused) setPaused(false);
     if (now.view !== before.view) useLive.setState({ topology: emptyTopology(now.view) });
-    link?.subscribe(now.view, viewOptions(now));
+    link?.subscribe(now.view, viewOptions(now), now.time);
   });
 
   const endSearch = followSearch();

@@ -23,6 +23,7 @@ describe('the address', () => {
       labels: ['team=shop', 'beta'],
       sort: { column: 'label', descending: false },
       place: { x: -120, y: 44, zoom: 1.25 },
+      time: Date.UTC(2026, 10, 21, 12, 0, 4),
     } as Linked;
     expect(fromHash(toHash(page))).toEqual(page);
   });
@@ -48,6 +49,9 @@ describe('the address', () => {
     expect(fromHash('#view=containers&at=NaN,1,1').place).toBeNull();
     expect(fromHash('#view=containers&at=1,1,1e9').place).toBeNull();
     expect(fromHash('#view=containers&at=,,').place).toBeNull();
+    for (const time of ['', 'soon', '-1', '99999999999999']) {
+      expect(fromHash(`#view=containers&time=${time}`).time ?? null, time).toBeNull();
+    }
   });
 
   it('does not let a link grow without bound', () => {

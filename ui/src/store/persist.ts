@@ -32,7 +32,8 @@ export type Linked = Pick<
   | 'hosts'
   | ContainerFilter
   | 'sort'
-  | 'place' | 'time'
+  | 'place'
+  | 'time'
 >;
 
 const DEFAULT_SORT = '-cpu';
@@ -70,7 +71,8 @@ function placeFrom(text: string | null): Place | null {
 }
 
 function timeFrom(text: string): number | null {
-  const time = Date.parse(text);
+  // Browsers take much else for a date.
+  const time = /^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(text) ? Date.parse(text) : NaN;
   return Number.isSafeInteger(time) && time > 0 ? time : null;
 }
 

@@ -58,7 +58,7 @@ export function followSearch(): () => void {
     abort = new AbortController();
     const { signal } = abort;
     const page = usePage.getState();
-    const { search, pins, view } = page;
+    const { search, pins, view, time } = page;
     if (searchesOf(page).length === 0) {
       useSearch.setState({ search: '', view, ids: null, more: false, problem: '' });
       return;
@@ -67,7 +67,7 @@ export function followSearch(): () => void {
     // another view means nothing here.
     if (useSearch.getState().view !== view) useSearch.setState({ view, ids: null, more: false });
     const kernelThreads = optionOf(page, 'kernel_threads');
-    timer = setTimeout(() => void ask(search, pins, view, kernelThreads, signal), ms);
+    timer = setTimeout(() => void ask(search, pins, view, kernelThreads, time, signal), ms);
   };
 
   const ask = async (
@@ -75,12 +75,13 @@ export function followSearch(): () => void {
     pins: readonly string[],
     view: View,
     kernelThreads: boolean,
+    time: number | null,
     signal: AbortSignal,
   ) => {
     const begun = performance.now();
     const searches = searchesOf({ pins, search });
     try {
-      const { ids, more } = await searchNodes(searches, view, kernelThreads, signal);
+      const { ids, more } = await searchNodes(searches, view, kernelThreads, signal, time);
       useSearch.setState({ search: asked(searches), view, ids, more, problem: '' });
     } catch (error) {
       if (signal.aborted) return;
@@ -88,11 +89,12 @@ export function followSearch(): () => void {
       // It will not become a search by itself.
       if (error instanceof ApiError && error.status === 400) return;
     }
-    if (!signal.aborted) askIn(Math.max(AGAIN_MS, REST_FACTOR * (performance.now() - begun)));
+    // The past does not change.
+    if (!signal.aborted && time === null) askIn(Math.max(AGAIN_MS, REST_FACTOR * (performance.now() - begun)));
   };
 
   const question = (page: PageState) =>
-    [asked(searchesOf(page)), page.view, optionOf(page, 'kernel_threads')].join('\n');
+    [asked(searchesOf(page)), page.view, optionOf(page, 'kernel_threads'), page.time].join('\n');
   const unsubscribe = usePage.subscribe((now, before) => {
     if (question(now) !== question(before)) askIn(PAUSE_MS);
   });

@@ -4,6 +4,7 @@ import { VIEWS, type NodeDetails, type NodeRef } from '../../api/types';
 import { count } from '../../lib/format';
 import { VIEW_INFO } from '../../lib/views';
 import { say } from '../../store/notice';
+import { usePage } from '../../store/page';
 import { LinkButton } from '../controls';
 import { RefList } from './RefList';
 
@@ -14,7 +15,7 @@ export function Children({ details, view, id }: { details: NodeDetails; view: st
   const left = end ? 0 : details.children_left_out - more.length;
   const load = async () => {
     try {
-      const answer = await nodeChildren(view, id, details.children.length + more.length);
+      const answer = await nodeChildren(view, id, details.children.length + more.length, usePage.getState().time);
       setMore([...more, ...answer.children]);
       setEnd(answer.cursor === null);
     } catch (error) {

@@ -4,6 +4,7 @@ import { nodeConnections } from '../../api/rest';
 import type { ConnectionDetails, Endpoint, NodeDetails } from '../../api/types';
 import { bytes, count, joined, microseconds } from '../../lib/format';
 import { say } from '../../store/notice';
+import { usePage } from '../../store/page';
 import { LinkButton, SectionTitle } from '../controls';
 
 const SHOWN = 12;
@@ -17,7 +18,7 @@ export function Connections({ details, view, id }: { details: NodeDetails; view:
   const leftOut = end ? 0 : Math.max(0, details.connections_left_out - more.length);
   const load = async () => {
     try {
-      const answer = await nodeConnections(view, id, connections.length);
+      const answer = await nodeConnections(view, id, connections.length, usePage.getState().time);
       setMore([...more, ...answer.connections]);
       setEnd(answer.cursor === null);
     } catch (error) {
