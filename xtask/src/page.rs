@@ -48,9 +48,13 @@ pub fn end_to_end() -> Result<()> {
         std::fs::remove_dir_all(&settings).context("removing the settings of the last run")?;
     }
     let _stack = Stack::start(&tree::target().join("release"), ports, true, &logs, &stop)?;
-    let mut npm = node::npm(&["run", "e2e"])?;
+    let mut npm = node::npm(&tree::root().join("ui"), &["run", "e2e"])?;
     npm.env("MESOSCOPE_URL", format!("http://127.0.0.1:{}", ports.http))
-        .env("MESOSCOPE_SCREENSHOT", logs.join("map.png"));
+        .env("MESOSCOPE_SCREENSHOT", logs.join("map.png"))
+        .env(
+            "MESOSCOPE_AGGREGATOR",
+            tree::target().join("release/mesoscope-aggregator"),
+        );
     if let Some(chromium) = chromium() {
         npm.env("CHROMIUM", chromium);
     }
@@ -69,24 +73,15 @@ pub fn chromium() -> Option<PathBuf> {
     tree::on_path("chromium").or_else(|| tree::on_path("chromium-browser"))
 }
 
-/// `npm ci` when the lock file has changed since the last one.
+/// What the page is built with, installed.
 pub fn modules() -> Result<()> {
-    let ui = tree::root().join("ui");
-    let lock = std::fs::read_to_string(ui.join("package-lock.json"))
-        .context("reading ui/package-lock.json")?;
-    let mut hasher = DefaultHasher::new();
-    lock.hash(&mut hasher);
-    let wanted = format!("{:016x}", hasher.finish());
-    let stamp = ui.join("node_modules/.installed-from");
-    if std::fs::read_to_string(&stamp).is_ok_and(|text| text == wanted) {
-        return Ok(());
-    }
-    run(&["ci", "--no-audit", "--no-fund"])?;
-    std::fs::write(stamp, wanted).context("noting what is installed")
+    node::modules(&tree::root().join("ui"))
 }
 
 fn run(arguments: &[&str]) -> Result<()> {
-    let status = node::npm(arguments)?.status().context("running npm")?;
+    let status = node::npm(&tree::root().join("ui"), arguments)?
+        .status()
+        .context("running npm")?;
     if !status.success() {
         bail!("npm {} failed: {status}", arguments.join(" "));
     }

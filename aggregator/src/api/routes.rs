@@ -5,7 +5,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    Api, audit, control, exec, figures, graph, metrics, openapi, reports, rest, search, series,
+    Api, audit, control, exec, figures, graph, metrics, oidc, openapi, reports, rest, search, series,
     session, terminal, tier2, tokens, websocket,
 };
 
@@ -58,5 +58,8 @@ pub(super) fn open() -> OpenApiRouter<Api> {
         .routes(routes!(rest::health))
         .routes(routes!(rest::ping))
         .routes(routes!(session::begin))
+        .routes(routes!(oidc::ways))
+        .routes(routes!(oidc::begin))
+        .routes(routes!(oidc::callback))
         .routes(routes!(openapi::serve))
 }
