@@ -7,10 +7,12 @@ import { fromQuery } from './lib/tool-window';
 import { follow } from './store/live';
 import { keepPage } from './store/persist';
 import { reportRenderTimes } from './store/render-time';
+import { settleReturn } from './store/session';
 import './theme/fonts.css';
 
 const tool = fromQuery(location.search);
 
+settleReturn();
 if (!tool) {
   keepPage();
   follow();

@@ -94,6 +94,22 @@ export function signIn(credentials: Credentials): Promise<void> {
   });
 }
 
+// What one may sign in with, beside a token.
+export interface SignInWays {
+  passwords: boolean;
+  // What the provider is called; null where there is none.
+  provider: string | null;
+}
+
+export function signInWays(): Promise<SignInWays> {
+  return call('/api/v1/session/ways');
+}
+
+// The address of the provider's page; the browser comes back from there.
+export async function beginAtProvider(): Promise<string> {
+  return (await call<{ location: string }>('/api/v1/session/oidc', { method: 'POST' })).location;
+}
+
 // Who the page's requests come from.
 export interface Who {
   name: string;
