@@ -21,6 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "mesoscope/v1/uplink.proto",
         "mesoscope/v1/observe.proto",
         "mesoscope/v1/control.proto",
+        "mesoscope/v1/peers.proto",
     ];
     let descriptors = protox::compile(files, ["proto"])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);

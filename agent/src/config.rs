@@ -10,14 +10,22 @@ use mesoscope_service::units::{ByteSize, Duration};
 
 use crate::store::agent_id;
 
+/// Addresses of aggregators.
+const AGGREGATORS_MAX: usize = 64;
+
 /// The node agent of Mesoscope: watches processes, connections and containers of this node and
 /// reports them to an aggregator.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "mesoscope-agent", version, about)]
 pub struct Config {
-    /// Where the aggregator's gRPC port is (http:// for loopback, https:// else)
-    #[arg(long, default_value = "http://127.0.0.1:4041", value_name = "URL")]
-    pub aggregator: String,
+    /// Where the aggregator's gRPC port is (http:// for loopback, https:// else); of several that share the agents some, or all
+    #[arg(
+        long,
+        default_value = "http://127.0.0.1:4041",
+        value_name = "URL",
+        value_delimiter = ','
+    )]
+    pub aggregator: Vec<String>,
 
     /// Allow http:// to an aggregator that is not on this machine: anyone on the way can read and change it
     #[arg(long)]
@@ -258,10 +266,23 @@ impl Config {
             .map_err(|error| error.to_string())
     }
 
-    /// Whether the aggregator is dialled with TLS.
+    /// Whether an aggregator of the configuration is dialled with TLS.
     #[must_use]
-    pub fn aggregator_tls(&self) -> bool {
-        self.aggregator.starts_with("https://")
+    pub fn any_aggregator_tls(&self) -> bool {
+        self.aggregator
+            .iter()
+            .any(|url| url.starts_with("https://"))
+    }
+
+    /// Which aggregators may be dialled, also those that an aggregator names.
+    #[must_use]
+    pub fn may_dial(&self) -> MayDial {
+        MayDial {
+            insecure: self.insecure_aggregator,
+            // Where all are dialled with TLS, none is dialled without.
+            plain: self.aggregator.iter().any(|url| url.starts_with("http://")),
+            tls: self.any_aggregator_tls(),
+        }
     }
 
     /// Why containers of this node are not controlled; `None` when they are. Over plain HTTP from
@@ -271,38 +292,66 @@ impl Config {
         if self.control == Control::Off {
             return Some("--control off");
         }
-        let protected = self.aggregator_tls() || self.aggregator_is_near();
+        let protected = |url: &String| url.starts_with("https://") || host_is_near(url);
+        let protected = self.aggregator.iter().all(protected);
         (!protected).then_some("the aggregator is on another machine and dialled without TLS")
     }
 
-    fn aggregator_is_near(&self) -> bool {
-        let uri: Option<tonic::transport::Uri> = self.aggregator.parse().ok();
-        uri.as_ref().and_then(|uri| uri.host()).is_some_and(is_near)
-    }
-
     fn check_aggregator(&self) -> Result<(), String> {
-        let uri: tonic::transport::Uri = self
-            .aggregator
+        if self.aggregator.is_empty() || self.aggregator.len() > AGGREGATORS_MAX {
+            return Err(format!("aggregator: 1 to {AGGREGATORS_MAX} addresses"));
+        }
+        let may_dial = self.may_dial();
+        self.aggregator
+            .iter()
+            .try_for_each(|url| may_dial.check(url))
+    }
+}
+
+/// Which aggregators may be dialled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MayDial {
+    insecure: bool,
+    plain: bool,
+    tls: bool,
+}
+
+impl MayDial {
+    /// Whether this one may be.
+    ///
+    /// # Errors
+    /// Why not, and what to do.
+    pub fn check(&self, url: &str) -> Result<(), String> {
+        let uri: tonic::transport::Uri = url
             .parse()
-            .map_err(|error| format!("aggregator {:?} is no URL: {error}", self.aggregator))?;
+            .map_err(|error| format!("aggregator {url:?} is no URL: {error}"))?;
         let Some(host) = uri.host() else {
-            return Err(format!("aggregator {:?} names no host", self.aggregator));
+            return Err(format!("aggregator {url:?} names no host"));
         };
-        let loopback = is_near(host);
         match uri.scheme_str() {
-            Some("https") => Ok(()),
-            Some("http") if loopback || self.insecure_aggregator => Ok(()),
+            Some("https") if self.tls => Ok(()),
+            Some("https") => Err(format!(
+                "aggregator {url:?}: name one with https:// (--aggregator), so that its certificate can be checked"
+            )),
+            Some("http") if !self.plain => Err(format!(
+                "refusing plain http to {host}: the aggregators of the configuration are dialled with https://"
+            )),
+            Some("http") if is_near(host) || self.insecure => Ok(()),
             Some("http") => Err(format!(
                 "refusing plain http to {host}, which is not this machine: use https:// (with --tls-ca, and \
                  --tls-cert/--tls-key or --token-file), or accept by name that anyone on the way can read and \
                  change what the agent reports (--insecure-aggregator)"
             )),
             _ => Err(format!(
-                "aggregator {:?}: must begin with http:// or https://",
-                self.aggregator
+                "aggregator {url:?}: must begin with http:// or https://"
             )),
         }
     }
+}
+
+fn host_is_near(url: &str) -> bool {
+    let uri: Option<tonic::transport::Uri> = url.parse().ok();
+    uri.as_ref().and_then(|uri| uri.host()).is_some_and(is_near)
 }
 
 /// Whether this host of a URL is this machine.
@@ -326,7 +375,7 @@ mod tests {
     fn defaults_are_valid() {
         let config = parsed(&[]).expect("defaults");
         assert_eq!(config.listen.port(), 4042);
-        assert!(!config.aggregator_tls());
+        assert!(!config.any_aggregator_tls());
     }
 
     #[test]
@@ -379,5 +428,19 @@ mod tests {
         ])
         .expect("TLS");
         parsed(&["--aggregator", "http://[::1]:4041"]).expect("loopback");
+    }
+
+    #[test]
+    fn an_agent_is_not_sent_where_its_configuration_would_not_let_it_go() {
+        let may_dial = |url: &str| parsed(&["--aggregator", url]).expect("valid").may_dial();
+        let secured = may_dial("https://a.example:4041,https://b.example:4041");
+        secured.check("https://c.example:4041").expect("TLS");
+        secured.check("http://127.0.0.1:4041").expect_err("plain");
+        let near = may_dial("http://127.0.0.1:4041");
+        near.check("http://[::1]:4042").expect("near");
+        near.check("http://c.example:4041").expect_err("far");
+        near.check("https://c.example:4041").expect_err("unchecked");
+        let error = parsed(&["--aggregator", "https://a:4041,http://b:4041"]);
+        assert!(error.expect_err("plain").contains("--insecure-aggregator"));
     }
 }

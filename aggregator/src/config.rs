@@ -15,6 +15,8 @@ use mesoscope_service::token::{TokenError, Tokens};
 use mesoscope_service::units::{ByteSize, Duration};
 use mesoscope_topology::Limits;
 
+use crate::oidc::{self, OidcError};
+use crate::remote_write::RemoteWriteArgs;
 use crate::webhooks::{self, Hook, HooksError, Patience};
 
 const SERIES_RETENTION: RangeInclusive<std::time::Duration> =
@@ -69,6 +71,10 @@ pub struct Config {
     /// Everyone has to sign in, also on loopback; needs --data-dir, which gets a first admin's token
     #[arg(long)]
     pub require_sign_in: bool,
+
+    /// OpenID Connect provider that people sign in with, and which groups have which roles; everyone has to sign in
+    #[arg(long, value_name = "FILE")]
+    pub oidc_file: Option<PathBuf>,
 
     /// Origin of another site whose pages may ask with a token: https://grafana.example
     #[arg(long, value_name = "ORIGIN", value_parser = origin)]
@@ -130,6 +136,10 @@ pub struct Config {
     #[arg(long, default_value = "1h")]
     pub webhook_give_up: Duration,
 
+    /// Remote-write
+    #[command(flatten)]
+    pub remote_write: RemoteWriteArgs,
+
     /// Log output
     #[command(flatten)]
     pub logs: LogArgs,
@@ -147,6 +157,9 @@ pub enum SecurityError {
     /// The users file.
     #[error(transparent)]
     Users(#[from] UsersError),
+    /// The file of the provider.
+    #[error(transparent)]
+    Provider(#[from] OidcError),
 }
 
 /// What protects the two ports.
@@ -166,6 +179,8 @@ pub struct Security {
     pub reader_role: Role,
     /// Users with passwords.
     pub users: Option<Arc<Users>>,
+    /// The provider that people sign in with.
+    pub provider: Option<oidc::Options>,
     /// Token files to follow.
     pub tokens: Vec<Arc<Tokens>>,
 }
@@ -223,6 +238,7 @@ impl Config {
         if !WEBHOOK_TIMEOUT.contains(&*self.webhook_timeout) {
             return Err("--webhook-timeout must be from 100ms to 1m".to_owned());
         }
+        self.remote_write.check()?;
         self.tls_files().map_err(|error| error.to_string())?;
         self.posture().map_err(|error| error.to_string())?;
         Ok(())
@@ -289,6 +305,7 @@ impl Config {
                 .map(Users::load)
                 .transpose()?
                 .map(Arc::new),
+            provider: self.oidc_file.as_deref().map(oidc::load).transpose()?,
             tokens: agent_tokens.into_iter().chain(user_tokens).collect(),
         })
     }

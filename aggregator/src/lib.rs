@@ -9,6 +9,8 @@
 //! | [`series`] | what is told over time: fed by [`ingest`], read by REST |
 //! | [`store`] | what operators set, and the file that keeps it |
 //! | [`tier2`] | tier 2 as it is set, and what is said of it |
+//! | [`remote_write`] | values, written to a Prometheus for a longer history |
+//! | [`oidc`] | sign-in by an OpenID Connect provider |
 //! | [`webhooks`] | what happens, told to other programs |
 //! | [`views`] | views shared by their subscribers, merged for slow ones |
 //! | [`events`] | the event stream and its filters |
@@ -25,7 +27,9 @@ pub mod core;
 pub mod events;
 pub mod ingest;
 pub mod metrics;
+pub mod oidc;
 pub mod outward;
+pub mod remote_write;
 pub mod series;
 pub mod server;
 pub mod sign_in;

@@ -25,8 +25,12 @@ fn main() -> anyhow::Result<()> {
             Ok(webhooks) => webhooks,
             Err(error) => exit::config_error(error),
         };
+        let remote_write = match config.remote_write.wanted() {
+            Ok(wanted) => wanted,
+            Err(error) => exit::config_error(error),
+        };
         let drain = drain::on_signal()?;
-        let server = server::bind(&config, security, webhooks, drain).await?;
+        let server = server::bind(&config, security, webhooks, remote_write, drain).await?;
         server.run().await
     })
 }

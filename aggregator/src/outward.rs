@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use axum::http::{Request, Uri};
+use axum::http::{Method, Request, Uri, response};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
@@ -69,6 +69,9 @@ pub enum SendError {
     /// It takes too long.
     #[error("no answer within {0:?}")]
     Late(Duration),
+    /// The answer was cut off, or there is more of it than is read.
+    #[error("the answer breaks off or is longer than {0} bytes")]
+    Body(usize),
 }
 
 /// An answer.
@@ -80,6 +83,17 @@ pub struct Answer {
     pub retry_after_ms: Option<u64>,
     /// Its beginning.
     pub text: String,
+}
+
+/// An answer as it came.
+#[derive(Debug)]
+pub struct Received {
+    /// Its status.
+    pub status: axum::http::StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// All of its body.
+    pub body: Bytes,
 }
 
 /// A server and a path there.
@@ -149,7 +163,7 @@ impl Target {
         })
     }
 
-    /// Sends a body, and reads the answer.
+    /// Sends a body, and reads the beginning of the answer.
     ///
     /// # Errors
     /// [`SendError`], also when it takes longer than `patience` in all.
@@ -159,21 +173,66 @@ impl Target {
         body: Bytes,
         patience: Duration,
     ) -> Result<Answer, SendError> {
-        let exchange = async {
-            let stream = self.connect().await?;
-            match &self.tls {
-                None => self.exchange(stream, headers, body).await,
-                Some(config) => {
-                    let name = ServerName::try_from(self.host.clone());
-                    let name = name.map_err(std::io::Error::other)?;
-                    let connector = TlsConnector::from(config.clone());
-                    let stream = connector.connect(name, stream).await?;
-                    self.exchange(stream, headers, body).await
-                }
+        let headers = headers.iter().cloned().collect();
+        let asking = self.ask(Method::POST, headers, body, ANSWER_BYTES_MAX);
+        let (head, text) = within(patience, asking).await?;
+        // Only for a log: the status is what counts.
+        let text = text.unwrap_or_default();
+        Ok(Answer {
+            status: head.status.as_u16(),
+            retry_after_ms: retry_after_ms(&head.headers),
+            text: String::from_utf8_lossy(&text).into_owned(),
+        })
+    }
+
+    /// Asks, and reads all of an answer of at most so many bytes.
+    ///
+    /// # Errors
+    /// [`SendError`], also when it takes longer than `patience` in all.
+    pub async fn fetch(
+        &self,
+        method: Method,
+        headers: HeaderMap,
+        body: Bytes,
+        bytes_max: usize,
+        patience: Duration,
+    ) -> Result<Received, SendError> {
+        let asking = self.ask(method, headers, body, bytes_max);
+        let (head, body) = within(patience, asking).await?;
+        Ok(Received {
+            status: head.status,
+            headers: head.headers,
+            body: body.ok_or(SendError::Body(bytes_max))?,
+        })
+    }
+
+    async fn ask(
+        &self,
+        method: Method,
+        headers: HeaderMap,
+        body: Bytes,
+        bytes_max: usize,
+    ) -> Result<(response::Parts, Option<Bytes>), SendError> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        // Parsed once already.
+        *request.uri_mut() = self.path.parse().unwrap_or_default();
+        *request.headers_mut() = headers;
+        let fields = request.headers_mut();
+        fields.insert(header::HOST, self.authority.clone());
+        fields.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        let agent = concat!("mesoscope-aggregator/", env!("CARGO_PKG_VERSION"));
+        fields.insert(header::USER_AGENT, HeaderValue::from_static(agent));
+        let stream = self.connect().await?;
+        match &self.tls {
+            None => exchange(stream, request, bytes_max).await,
+            Some(config) => {
+                let name = ServerName::try_from(self.host.clone());
+                let name = name.map_err(std::io::Error::other)?;
+                let connector = TlsConnector::from(config.clone());
+                exchange(connector.connect(name, stream).await?, request, bytes_max).await
             }
-        };
-        let sent = tokio::time::timeout(patience, exchange).await;
-        sent.map_err(|_| SendError::Late(patience))?
+        }
     }
 
     async fn connect(&self) -> Result<TcpStream, SendError> {
@@ -185,42 +244,33 @@ impl Target {
         }
         Ok(TcpStream::connect(&*addresses).await?)
     }
+}
 
-    async fn exchange<S>(
-        &self,
-        stream: S,
-        headers: &[(HeaderName, HeaderValue)],
-        body: Bytes,
-    ) -> Result<Answer, SendError>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream));
-        let (mut sender, connection) = handshake.await?;
-        // Ends with this request, however that ends.
-        let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = axum::http::Method::POST;
-        // Parsed once already.
-        *request.uri_mut() = self.path.parse().unwrap_or_default();
-        let fields = request.headers_mut();
-        fields.extend(headers.iter().cloned());
-        fields.insert(header::HOST, self.authority.clone());
-        fields.insert(header::CONNECTION, HeaderValue::from_static("close"));
-        let agent = concat!("mesoscope-aggregator/", env!("CARGO_PKG_VERSION"));
-        fields.insert(header::USER_AGENT, HeaderValue::from_static(agent));
-        let answer = sender.send_request(request).await?;
-        let status = answer.status().as_u16();
-        let retry_after_ms = retry_after_ms(answer.headers());
-        let read = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect();
-        // Only for a log: the status is what counts.
-        let text = read.await.map(|read| read.to_bytes()).unwrap_or_default();
-        Ok(Answer {
-            status,
-            retry_after_ms,
-            text: String::from_utf8_lossy(&text).into_owned(),
-        })
-    }
+async fn within<T>(
+    patience: Duration,
+    asking: impl Future<Output = Result<T, SendError>>,
+) -> Result<T, SendError> {
+    let asked = tokio::time::timeout(patience, asking).await;
+    asked.map_err(|_| SendError::Late(patience))?
+}
+
+/// The answer; its body is none where it can't be read.
+async fn exchange<S>(
+    stream: S,
+    request: Request<Full<Bytes>>,
+    bytes_max: usize,
+) -> Result<(response::Parts, Option<Bytes>), SendError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream));
+    let (mut sender, connection) = handshake.await?;
+    // Ends with this request, however that ends.
+    let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
+    let answer = sender.send_request(request).await?;
+    let (head, body) = answer.into_parts();
+    let read = Limited::new(body, bytes_max).collect().await;
+    Ok((head, read.ok().map(|read| read.to_bytes())))
 }
 
 /// `Retry-After` in seconds; the form with a date is left to the usual waits.

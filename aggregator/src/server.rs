@@ -25,6 +25,7 @@ use crate::control::{self, ControlService};
 use crate::core::Core;
 use crate::ingest::{MESSAGE_BYTES_MAX, REPORT_WITHIN, Registry, UplinkService};
 use crate::metrics::Metrics;
+use crate::remote_write::{RemoteWrite, Wanted};
 use crate::series::Recorder;
 use crate::sign_in;
 use crate::store::{Presence, Settings};
@@ -56,6 +57,7 @@ pub struct Server {
     config: Config,
     security: Security,
     webhooks: Vec<Hook>,
+    remote_write: Option<Wanted>,
     settings: Arc<Settings>,
     sign_in: Arc<SignIn>,
     http: Listener,
@@ -71,6 +73,7 @@ pub async fn bind(
     config: &Config,
     security: Security,
     webhooks: Vec<Hook>,
+    remote_write: Option<Wanted>,
     drain: CancellationToken,
 ) -> anyhow::Result<Server> {
     allow_connections();
@@ -95,6 +98,7 @@ pub async fn bind(
         config: config.clone(),
         security,
         webhooks,
+        remote_write,
         settings,
         sign_in,
         http,
@@ -127,6 +131,7 @@ impl Server {
             config,
             security,
             webhooks,
+            remote_write,
             settings,
             sign_in,
             http,
@@ -160,6 +165,8 @@ impl Server {
         let webhooks = Webhooks::new(webhooks, config.webhook_patience(), core.clone());
         let banner = banner(&config, security.posture);
         let views = Views::new(core.clone(), metrics.clone(), banner, drain.clone());
+        let remote_write =
+            remote_write.map(|wanted| RemoteWrite::new(wanted, core.clone(), views.clone()));
         let api = Api {
             core: core.clone(),
             views,
@@ -169,6 +176,7 @@ impl Server {
             control: Arc::default(),
             terminal_idle: *config.terminal_idle,
             webhooks: webhooks.clone(),
+            remote_write: remote_write.clone(),
             metrics: metrics.clone(),
             posture: security.posture,
             tls: security.http_tls.is_some(),
@@ -190,6 +198,9 @@ impl Server {
         let mut tasks = JoinSet::new();
         // Before the ports: it is to see the first agent.
         tasks.spawn(webhooks.run(drain.clone()));
+        if let Some(remote_write) = remote_write {
+            tasks.spawn(remote_write.run(drain.clone()));
+        }
         tasks.spawn(sign_in::follow(sign_in, RELOAD_PERIOD, drain.clone()));
         tasks.spawn(serve_http(http, api.clone(), drain.clone()));
         let uplink = UplinkService::new(registry.clone(), metrics.clone(), drain.clone());
@@ -347,11 +358,17 @@ async fn serve_grpc(
     security: Security,
     drain: CancellationToken,
 ) -> anyhow::Result<()> {
+    let holders = uplink.holders();
     let uplink = UplinkServer::new(uplink)
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .accept_compressed(CompressionEncoding::Gzip);
     let observe_access = api.sign_in.interceptor(api.core.clone());
-    let control = ControlService::new(api.control.clone(), api.core.clone(), drain.clone());
+    let control = ControlService::new(
+        api.control.clone(),
+        api.core.clone(),
+        holders,
+        drain.clone(),
+    );
     let observe = ObserveServer::new(ObserveService::new(api))
         .max_decoding_message_size(OBSERVE_BYTES_MAX)
         .max_encoding_message_size(usize::MAX)

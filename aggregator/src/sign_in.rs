@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::SignIn;
 use crate::config::{Config, Security};
+use crate::oidc::Provider;
 
 /// The file with the first admin's token.
 const FIRST_TOKEN_FILE: &str = "initial-admin-token";
@@ -43,13 +44,18 @@ pub fn open(config: &Config, security: &Security) -> anyhow::Result<SignIn> {
         required,
         security.posture,
     );
+    let sign_in = match security.provider.clone().map(Provider::new).transpose()? {
+        Some(provider) => sign_in.with_provider(provider),
+        None => sign_in,
+    };
     if let Some(folder) = config.data_dir.as_deref().filter(|_| sign_in.is_required()) {
-        first_admin(&sign_in.gate, folder)?;
+        let by_provider = sign_in.provider().is_some_and(Provider::has_admin);
+        first_admin(&sign_in.gate, by_provider, folder)?;
     }
     Ok(sign_in)
 }
 
-fn first_admin(gate: &Gate, folder: &Path) -> anyhow::Result<()> {
+fn first_admin(gate: &Gate, by_provider: bool, folder: &Path) -> anyhow::Result<()> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
     let now_ms = u64::try_from(now.as_millis())?;
     let is_admin = |role: Role, lives: bool| lives && role == Role::Admin;
@@ -57,7 +63,7 @@ fn first_admin(gate: &Gate, folder: &Path) -> anyhow::Result<()> {
     let known = tokens
         .iter()
         .any(|token| is_admin(token.role, token.lives(now_ms)));
-    if known || gate.users.as_ref().is_some_and(|users| users.have_admin()) {
+    if known || by_provider || gate.users.as_ref().is_some_and(|users| users.have_admin()) {
         return Ok(());
     }
     let wanted = Wanted {

@@ -15,12 +15,15 @@ import { Sidebar } from './components/Sidebar';
 import { SignIn } from './components/SignIn';
 import { TabDrawer } from './components/TabDrawer';
 import { TableView } from './components/TableView';
+import { PastBanner, TimeBar } from './components/TimeBar';
 import { useShortcuts } from './components/useShortcuts';
+import { isEmbedded, standalone } from './lib/embed';
 import { usePage } from './store/page';
 import { GlobalStyle } from './theme/GlobalStyle';
 import { usePalette } from './theme/useTheme';
 
 const MAIN = 'main';
+const EMBEDDED = isEmbedded(location.search);
 
 export function App() {
   const palette = usePalette();
@@ -36,17 +39,20 @@ export function App() {
         Go to the {mode === 'graph' ? 'map' : mode}
       </Skip>
       <Layout>
-        <Header />
+        {!EMBEDDED && <Header />}
         <Body>
-          <Sidebar />
+          {!EMBEDDED && <Sidebar />}
           {panel === 'sidebar' && <Scrim aria-hidden onClick={() => usePage.getState().setPanel(null)} />}
           <Main id={MAIN} tabIndex={-1}>
+            <PastBanner />
             <LinkBanner />
             <Banner />
             <FilterBar />
             {mode === 'graph' ? <GraphView palette={palette} /> : mode === 'table' ? <TableView /> : <ResourceView />}
-            <BulkBar />
-            <TabDrawer />
+            {!EMBEDDED && <BulkBar />}
+            {!EMBEDDED && <TimeBar />}
+            {!EMBEDDED && <TabDrawer />}
+            {EMBEDDED && <Standalone />}
           </Main>
           {selected !== null && <DetailsPanel />}
         </Body>
@@ -55,6 +61,20 @@ export function App() {
       <Notice />
       <SignIn />
     </>
+  );
+}
+
+// From a part of another page to the page itself, with what is seen.
+function Standalone() {
+  return (
+    <Leave
+      href="/"
+      target="_blank"
+      rel="noopener"
+      onClick={(event) => (event.currentTarget.href = standalone(location.href))}
+    >
+      Open in Mesoscope
+    </Leave>
   );
 }
 
@@ -81,7 +101,7 @@ function useFocusKept(selected: string | null): void {
 const Layout = styled.div`
   height: 100%;
   display: grid;
-  grid-template: auto minmax(0, 1fr) / minmax(0, 1fr);
+  grid-template: ${EMBEDDED ? '' : 'auto '}minmax(0, 1fr) / minmax(0, 1fr);
 `;
 
 const Body = styled.div`
@@ -102,6 +122,20 @@ const Main = styled.main`
   flex-direction: column;
   position: relative;
   outline: 0;
+`;
+
+const Leave = styled.a`
+  position: absolute;
+  z-index: 10;
+  top: 8px;
+  right: 8px;
+  padding: 4px 10px;
+  border: 1px solid var(--line-strong);
+  border-radius: 6px;
+  background: var(--surface);
+  color: var(--text-2);
+  font-size: 12px;
+  text-decoration: none;
 `;
 
 const Scrim = styled.div`

@@ -1,5 +1,6 @@
-//! Node for the page: the one on `PATH` if Vite takes it, else a pinned one in target/tools.
+//! Node for the page and for the tests' OpenID Connect provider: the one on `PATH` if Vite takes it, else a pinned one in target/tools.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -34,7 +35,7 @@ fn version_of(node: &Path) -> Option<String> {
 }
 
 /// A virtual environment of Python in target/tools with these packages.
-fn python_environment(name: &str, packages: &[&str]) -> Result<PathBuf> {
+pub fn python_environment(name: &str, packages: &[&str]) -> Result<PathBuf> {
     let folder = tree::tools().join(name);
     let done = folder.join("installed");
     let wanted = packages.join(" ");
@@ -84,18 +85,39 @@ pub fn folder() -> Result<PathBuf> {
     Ok(bin)
 }
 
-/// npm in the page's folder.
-pub fn npm(arguments: &[&str]) -> Result<Command> {
+/// npm in a folder.
+pub fn npm(at: &Path, arguments: &[&str]) -> Result<Command> {
     let node = folder()?;
     let mut npm = Command::new(node.join("npm"));
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path = std::env::join_paths(std::iter::once(node).chain(std::env::split_paths(&path)))
         .context("putting Node on PATH")?;
-    npm.current_dir(tree::root().join("ui"))
+    npm.current_dir(at)
         .env("PATH", path)
         .env("npm_config_update_notifier", "false")
         .args(arguments);
     Ok(npm)
+}
+
+/// `npm ci` in a folder, when its lock file has changed since the last one.
+pub fn modules(at: &Path) -> Result<()> {
+    let lock = at.join("package-lock.json");
+    let lock =
+        std::fs::read_to_string(&lock).with_context(|| format!("reading {}", lock.display()))?;
+    let mut hasher = DefaultHasher::new();
+    lock.hash(&mut hasher);
+    let wanted = format!("{:016x}", hasher.finish());
+    let stamp = at.join("node_modules/.installed-from");
+    if std::fs::read_to_string(&stamp).is_ok_and(|text| text == wanted) {
+        return Ok(());
+    }
+    let status = npm(at, &["ci", "--no-audit", "--no-fund"])?
+        .status()
+        .context("running npm")?;
+    if !status.success() {
+        bail!("npm ci in {} failed: {status}", at.display());
+    }
+    std::fs::write(stamp, wanted).context("noting what is installed")
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ pub fn end_to_end() -> Result<()> {
     }
     let bin = tree::target().join("release");
     let _stack = Stack::start(&bin, ports, true, &logs, &stop)?;
-    let mut npm = node::npm(&["run", "e2e"])?;
+    let mut npm = node::npm(&tree::root().join("ui"), &["run", "e2e"])?;
     npm.env("MESOSCOPE_URL", format!("http://127.0.0.1:{}", ports.http))
         // Tests of sign-in start an aggregator of their own.
         .env("MESOSCOPE_BIN", &bin)
@@ -72,24 +72,15 @@ pub fn chromium() -> Option<PathBuf> {
     tree::on_path("chromium").or_else(|| tree::on_path("chromium-browser"))
 }
 
-/// `npm ci` when the lock file has changed since the last one.
+/// What the page is built with, installed.
 pub fn modules() -> Result<()> {
-    let ui = tree::root().join("ui");
-    let lock = std::fs::read_to_string(ui.join("package-lock.json"))
-        .context("reading ui/package-lock.json")?;
-    let mut hasher = DefaultHasher::new();
-    lock.hash(&mut hasher);
-    let wanted = format!("{:016x}", hasher.finish());
-    let stamp = ui.join("node_modules/.installed-from");
-    if std::fs::read_to_string(&stamp).is_ok_and(|text| text == wanted) {
-        return Ok(());
-    }
-    run(&["ci", "--no-audit", "--no-fund"])?;
-    std::fs::write(stamp, wanted).context("noting what is installed")
+    node::modules(&tree::root().join("ui"))
 }
 
 fn run(arguments: &[&str]) -> Result<()> {
-    let status = node::npm(arguments)?.status().context("running npm")?;
+    let status = node::npm(&tree::root().join("ui"), arguments)?
+        .status()
+        .context("running npm")?;
     if !status.success() {
         bail!("npm {} failed: {status}", arguments.join(" "));
     }

@@ -7,6 +7,7 @@
 //! | [`loss`] | which gaps the map has, from the counters of the capture |
 //! | [`sampling`] | when the kernel programs are measured, and what they cost |
 //! | [`batch`] | how changes become numbered batches |
+//! | [`route`] | which aggregator to dial |
 //! | [`session`] | what to send over one connection to the aggregator |
 //! | [`governor`] | how much the agent may do within its budget |
 //! | [`cadence`] | when each sampler is due |
@@ -18,6 +19,7 @@ pub mod governor;
 pub mod loss;
 pub mod node_state;
 pub mod ports;
+pub mod route;
 pub mod sampling;
 pub mod session;
 #[cfg(test)]

@@ -87,6 +87,8 @@ impl Session {
             sequence_first: self.spool.first().unwrap_or(self.next_sequence),
             sequence_next: self.next_sequence,
             capabilities,
+            connection: self.counters.connects,
+            ..Hello::default()
         }
     }
 
@@ -125,6 +127,8 @@ impl Session {
                 None
             }
             Message::Configure(configure) => Some(configure),
+            // The uplink takes these itself.
+            Message::Members(_) | Message::Redirect(_) => None,
         }
     }
 

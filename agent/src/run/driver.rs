@@ -18,8 +18,9 @@ use prost::bytes::Bytes;
 use rustc_hash::FxHashSet;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
+use tonic::transport::Endpoint;
 
 use super::cgroups::SharedTree;
 use super::control::{Control, Slots};
@@ -169,14 +170,19 @@ impl Driver {
     }
 
     /// How containers of this node are controlled; `None` when they are not.
-    pub(super) fn control(&self, config: &Config, edges: &Edges) -> Option<Control> {
+    pub(super) fn control(
+        &self,
+        config: &Config,
+        edges: &Edges,
+        target: watch::Receiver<Option<Endpoint>>,
+    ) -> Option<Control> {
         if let Some(reason) = config.control_refused() {
             tracing::info!(reason, "containers of this node can not be controlled");
             return None;
         }
         let identity = self.parts.session.identity();
         Some(Control {
-            endpoint: edges.endpoint.clone(),
+            target,
             bearer: edges.bearer.clone(),
             hello: v1::ControlHello {
                 agent_id: identity.agent_id.clone(),
@@ -298,9 +304,14 @@ impl Driver {
 
     fn uplink(&mut self, event: UplinkEvent) {
         match event {
-            UplinkEvent::Connected(outbound) => {
+            UplinkEvent::Connected { outbound, route } => {
+                let hello = v1::Hello {
+                    moves: route.moves,
+                    unreachable: route.unreachable,
+                    ..self.hello()
+                };
                 let hello = AgentMessage {
-                    message: Some(agent_message::Message::Hello(self.hello())),
+                    message: Some(agent_message::Message::Hello(hello)),
                 };
                 // A fresh channel has room.
                 if outbound.try_send(hello.encode_to_vec().into()).is_ok() {

@@ -16,9 +16,8 @@ use mesoscope_service::access::Access;
 use mesoscope_service::listen::{Listener, Posture};
 use mesoscope_service::tls::{self, ServerFiles};
 use mesoscope_service::token::{Bearer, Tokens};
-use tonic::transport::Endpoint;
 
-use crate::api::uplink::{self, Dial};
+use crate::api::uplink::Dial;
 use crate::config::{self, Config};
 use crate::store::agent_id;
 
@@ -30,8 +29,8 @@ const CONNECTIONS_MAX: usize = 32;
 pub struct Edges {
     /// The agent's id.
     pub agent_id: String,
-    /// Where the aggregator is.
-    pub endpoint: Endpoint,
+    /// Where the aggregators are, and how they are dialled.
+    pub dial: Dial,
     /// What the agent shows to it.
     pub bearer: Option<Bearer>,
     /// Who may read /metrics.
@@ -48,7 +47,7 @@ impl Edges {
     pub fn build(config: &Config) -> Result<Self, String> {
         let text = |error: &dyn std::error::Error| error.to_string();
         let tls = config
-            .aggregator_tls()
+            .any_aggregator_tls()
             .then(|| {
                 let identity = config.tls_cert.as_deref().zip(config.tls_key.as_deref());
                 tls::client(config.tls_ca.as_deref(), identity)
@@ -62,12 +61,14 @@ impl Edges {
             .transpose()
             .map_err(|error| text(&error))?;
         let dial = Dial {
-            url: config.aggregator.clone(),
+            urls: config.aggregator.clone(),
+            may_dial: config.may_dial(),
             tls,
             bearer: bearer.clone(),
         };
-        let endpoint = uplink::endpoint(&dial)
-            .map_err(|error| format!("aggregator {}: {error}", config.aggregator))?;
+        for url in &config.aggregator {
+            dial.endpoint(url, false)?;
+        }
         let tokens = config
             .listen_token_file
             .as_deref()
@@ -99,7 +100,7 @@ impl Edges {
         tracing::info!(agent_id, ?source, "agent id");
         Ok(Self {
             agent_id,
-            endpoint,
+            dial,
             bearer,
             access: Access::new(tokens, false),
             server_tls,

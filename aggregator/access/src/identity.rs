@@ -25,6 +25,8 @@ pub enum How {
     Certificate,
     /// Name and password of `--users-file`.
     Password,
+    /// The provider of `--oidc-file`.
+    OpenidConnect,
 }
 
 /// Who a request comes from. The middleware puts it into the request's extensions: a handler takes

@@ -27,6 +27,8 @@ pub enum Credential {
         /// The hash as it was at the sign-in.
         hash: SecretDigest,
     },
+    /// What an OpenID Connect provider said then; it is not asked again.
+    Provider,
 }
 
 /// Somebody who is signed in.

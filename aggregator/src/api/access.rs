@@ -20,6 +20,7 @@ use super::Api;
 use super::error::ApiError;
 use super::security;
 use crate::core::Core;
+use crate::oidc::Provider;
 
 /// Passwords that are verified at the same time: each takes a core and some memory.
 const VERIFYING_MAX: usize = 2;
@@ -29,6 +30,7 @@ const VERIFYING_MAX: usize = 2;
 pub struct SignIn {
     /// API tokens, users, sessions.
     pub gate: Gate,
+    provider: Option<Provider>,
     files: Access,
     file_role: Role,
     required: bool,
@@ -63,11 +65,28 @@ impl SignIn {
         Self {
             required: required || files.is_required(),
             gate,
+            provider: None,
             files,
             file_role,
             posture,
             verifying: Semaphore::new(VERIFYING_MAX),
         }
+    }
+
+    /// With a provider whose people may sign in; everyone then has to.
+    #[must_use]
+    pub fn with_provider(self, provider: Provider) -> Self {
+        Self {
+            provider: Some(provider),
+            required: true,
+            ..self
+        }
+    }
+
+    /// The provider, where there is one.
+    #[must_use]
+    pub fn provider(&self) -> Option<&Provider> {
+        self.provider.as_ref()
     }
 
     /// Whether everyone has to sign in.

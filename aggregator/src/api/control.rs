@@ -309,7 +309,17 @@ impl Api {
             let hint = "give the whole id";
             return Err(ApiError::new(StatusCode::CONFLICT, error, hint));
         }
-        Ok(first)
+        // Who reported it first has its plain name: another that claims to run it is not asked.
+        let node = format!("container;{}", first.id);
+        let place = topology.place(ViewKind::Containers, &node, now_ms);
+        Ok(match place.filter(|place| place.agent.connected) {
+            Some(place) => Target {
+                id: first.id,
+                agent_id: place.agent.agent_id,
+                generation: place.agent.generation,
+            },
+            None => first,
+        })
     }
 
     /// Whether a container can be controlled through its agent.
@@ -371,8 +381,8 @@ impl From<ControlError> for ApiError {
 
 pub(super) fn flag(text: &str) -> Option<bool> {
     match text {
-        "true" | "1" => Some(true),
-        "false" | "0" => Some(false),
+        "true" => Some(true),
+        "false" => Some(false),
         _ => None,
     }
 }

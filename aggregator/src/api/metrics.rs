@@ -211,6 +211,9 @@ fn bounds(api: &Api) -> prometheus::Result<Vec<MetricFamily>> {
     }
     let mut held = gauges_of(&series)?;
     held.extend(webhooks(api)?);
+    if let Some(remote_write) = &api.remote_write {
+        held.extend(remote_write.stats().families()?);
+    }
     let families = used
         .collect()
         .into_iter()

@@ -24,6 +24,7 @@
 //! | `answers.rs` | what several operations may answer, for the document |
 //! | `audit.rs` | what is done is recorded before |
 //! | `session.rs` | signing in and out |
+//! | `oidc.rs` | signing in by a provider |
 //! | `tokens.rs` | API tokens |
 //! | `security.rs` | headers, same-origin rule, host rule |
 //! | `query.rs` | view and options in a query string |
@@ -41,6 +42,7 @@ mod files;
 mod graph;
 mod metrics;
 mod observe;
+mod oidc;
 mod openapi;
 mod page;
 mod parameters;
@@ -73,6 +75,7 @@ use crate::control::Control;
 use crate::core::Core;
 use crate::ingest::Registry;
 use crate::metrics::Metrics;
+use crate::remote_write::RemoteWrite;
 use crate::series::Recorder;
 use crate::store::Settings;
 use crate::views::Views;
@@ -105,6 +108,8 @@ pub struct Api {
     pub terminal_idle: std::time::Duration,
     /// Who is told of what happens.
     pub webhooks: Arc<Webhooks>,
+    /// Where values are written to, if anywhere.
+    pub remote_write: Option<Arc<RemoteWrite>>,
     /// The figures.
     pub metrics: Arc<Metrics>,
     /// The listening address under the listen rule.

@@ -75,8 +75,8 @@ pub(super) fn options(kind: ViewKind, asked: &ViewOptions) -> Result<Options, Ap
 /// A parameter that is true or false.
 pub(super) fn switch(key: &str, value: &str) -> Result<bool, ApiError> {
     match value {
-        "true" | "1" | "" => Ok(true),
-        "false" | "0" => Ok(false),
+        "true" => Ok(true),
+        "false" => Ok(false),
         _ => Err(ApiError::bad_request(
             format!("{key} is true or false, not {value:?}"),
             HINT,

@@ -5,8 +5,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    Api, audit, bulk, control, exec, figures, files, graph, metrics, openapi, reports,
-    rest, search, series, session, terminal, tier2, tokens, websocket,
+    Api, audit, bulk, control, exec, figures, files, graph, metrics, oidc, openapi, reports, rest,
+    search, series, session, terminal, tier2, tokens, websocket,
 };
 
 /// For who is let in.
@@ -61,5 +61,8 @@ pub(super) fn open() -> OpenApiRouter<Api> {
         .routes(routes!(rest::health))
         .routes(routes!(rest::ping))
         .routes(routes!(session::begin))
+        .routes(routes!(oidc::ways))
+        .routes(routes!(oidc::begin))
+        .routes(routes!(oidc::callback))
         .routes(routes!(openapi::serve))
 }

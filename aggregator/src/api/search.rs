@@ -27,6 +27,8 @@ const NODES_PER_COMPLETION: usize = 10_000;
 const LIMIT_DEFAULT: usize = 100;
 const LIMIT_MAX: usize = 5_000;
 const SUGGESTIONS_MAX: usize = 20;
+/// Characters into what is typed; there are never so many.
+const AT_MAX: usize = 1_000_000;
 
 const HINT: &str = "q=SEARCH (docs/search.md), view=VIEW (docs/api.md), limit=1..5000, cursor=..., \
                     kernel_threads=true|false";
@@ -150,7 +152,7 @@ struct Suggested {
     params(
         ("q" = String, Query, description = "The search, in its language"),
         parameters::View,
-        ("limit" = Option<u64>, Query, maximum = 5_000, description = "Nodes in one answer (100)"),
+        ("limit" = Option<u64>, Query, minimum = 1, maximum = 5_000, description = "Nodes in one answer (100)"),
         ("cursor" = Option<String>, Query, description = "From the answer before"),
         ("kernel_threads" = Option<bool>, Query, description = "These too (false)"),
     ),
@@ -174,7 +176,7 @@ pub(super) async fn search(
     operation_id = "complete_search",
     params(
         ("q" = Option<String>, Query, description = "What is typed so far"),
-        ("at" = Option<u64>, Query, description = "A character of it (its end)"),
+        ("at" = Option<u64>, Query, maximum = 1_000_000, description = "A character of it (its end)"),
         parameters::View,
     ),
     responses(
@@ -190,7 +192,7 @@ pub(super) async fn complete(
     for (key, value) in &pairs {
         match key.as_str() {
             "q" => text = value,
-            "at" => at = number(key, value, 0..=usize::MAX, COMPLETE_HINT)?,
+            "at" => at = number(key, value, 0..=AT_MAX, COMPLETE_HINT)?,
             "view" => view = Some(query::kind_of(value)?),
             _ => return Err(unknown(key, COMPLETE_HINT)),
         }

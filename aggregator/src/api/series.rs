@@ -54,7 +54,7 @@ struct Values {
         ("from" = Option<u64>, Query, description = "In place of last: Unix milliseconds"),
         ("to" = Option<u64>, Query, description = "In place of last: Unix milliseconds, not included"),
         ("step" = Option<String>, Query, description = "Length of a step, from 5s to the retention (15s)"),
-        ("limit" = Option<u64>, Query, maximum = 10_000, description = "Steps in one answer (1000)"),
+        ("limit" = Option<u64>, Query, minimum = 1, maximum = 10_000, description = "Steps in one answer (1000)"),
         ("cursor" = Option<String>, Query, description = "From the answer before"),
     ),
     responses(
@@ -85,7 +85,7 @@ pub(super) async fn of_agent(
         ("from" = Option<u64>, Query, description = "In place of last: Unix milliseconds"),
         ("to" = Option<u64>, Query, description = "In place of last: Unix milliseconds, not included"),
         ("step" = Option<String>, Query, description = "Length of a step, from 5s to the retention (15s)"),
-        ("limit" = Option<u64>, Query, maximum = 10_000, description = "Steps in one answer (1000)"),
+        ("limit" = Option<u64>, Query, minimum = 1, maximum = 10_000, description = "Steps in one answer (1000)"),
         ("cursor" = Option<String>, Query, description = "From the answer before"),
     ),
     responses(

@@ -143,7 +143,7 @@ pub(super) async fn end(
     (StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response()
 }
 
-fn cookie(secret: &str, lives_s: u64, tls: bool) -> String {
+pub(super) fn cookie(secret: &str, lives_s: u64, tls: bool) -> String {
     let secure = if tls { "; Secure" } else { "" };
     format!("{COOKIE}={secret}; Max-Age={lives_s}; HttpOnly; SameSite=Strict; Path=/{secure}")
 }

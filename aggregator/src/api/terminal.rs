@@ -63,8 +63,8 @@ struct Side {
         ("command" = Option<Vec<String>>, Query,
             description = "One: a line for its shell; several: program and arguments; none: a shell"),
         ("tty" = Option<bool>, Query, description = "With a terminal (true)"),
-        ("columns" = Option<u32>, Query, description = "Of the window (80)"),
-        ("rows" = Option<u32>, Query, description = "Of the window (24)"),
+        ("columns" = Option<u32>, Query, minimum = 1, maximum = 1_000, description = "Of the window (80)"),
+        ("rows" = Option<u32>, Query, minimum = 1, maximum = 1_000, description = "Of the window (24)"),
     ),
     responses(OfATerminal))]
 pub(super) async fn exec(
@@ -89,8 +89,8 @@ pub(super) async fn exec(
     operation_id = "attach_to_container",
     params(
         ("id" = String, Path, description = "Its id, the first 12 digits of it, or its node's id"),
-        ("columns" = Option<u32>, Query, description = "Of the window (80)"),
-        ("rows" = Option<u32>, Query, description = "Of the window (24)"),
+        ("columns" = Option<u32>, Query, minimum = 1, maximum = 1_000, description = "Of the window (80)"),
+        ("rows" = Option<u32>, Query, minimum = 1, maximum = 1_000, description = "Of the window (24)"),
     ),
     responses(OfATerminal))]
 pub(super) async fn attach(

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use axum::body::Bytes;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{Extension, Query, State};
 use axum::response::Response;
@@ -49,10 +50,11 @@ pub(super) async fn open(
     State(api): State<Api>,
     Extension(let_in_by): Extension<LetInBy>,
     Query(pairs): Query<Vec<(String, String)>>,
-    upgrade: WebSocketUpgrade,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
     let (kind, options) = query::view(&pairs)?;
     let upgrade = upgrade
+        .map_err(|error| ApiError::new(error.status(), error.body_text(), "open a WebSocket here"))?
         .max_message_size(MESSAGE_BYTES_MAX)
         .max_frame_size(MESSAGE_BYTES_MAX)
         .write_buffer_size(0)

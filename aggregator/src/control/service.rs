@@ -14,6 +14,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{Control, Link, OUTBOX, Requests, lock};
 use crate::core::Core;
+use crate::ingest::{Holder, Holders};
 
 /// Largest answer of an agent: an inspection has 1 MiB at most.
 pub const MESSAGE_BYTES_MAX: usize = 2 << 20;
@@ -25,25 +26,33 @@ const HELLO_DEADLINE: Duration = Duration::from_secs(10);
 pub struct ControlService {
     control: Arc<Control>,
     core: Arc<Core>,
+    holders: Arc<Holders>,
     drain: CancellationToken,
 }
 
 type Outbox = mpsc::Sender<Result<ControlRequest, Status>>;
 
 impl ControlService {
-    /// A service that gives its streams to `control`, of agents that report to `core`, until the
-    /// drain.
+    /// A service that gives its streams to `control`, of agents that report to `core` under ids of
+    /// `holders`, until the drain.
     #[must_use]
-    pub fn new(control: Arc<Control>, core: Arc<Core>, drain: CancellationToken) -> Self {
+    pub fn new(
+        control: Arc<Control>,
+        core: Arc<Core>,
+        holders: Arc<Holders>,
+        drain: CancellationToken,
+    ) -> Self {
         Self {
             control,
             core,
+            holders,
             drain,
         }
     }
 
     async fn follow(
         &self,
+        holder: &Holder,
         mut inbound: Streaming<ControlAnswer>,
         outbox: &Outbox,
     ) -> Result<(), Status> {
@@ -55,7 +64,7 @@ impl ControlService {
                 "the first message of a stream is ControlHello",
             ));
         };
-        self.check(&hello)?;
+        self.check(&hello, holder)?;
         let link = Arc::new(Link {
             generation: hello.generation,
             requests: Mutex::new(Requests::default()),
@@ -83,11 +92,11 @@ impl ControlService {
 
     /// An agent is asked only while it reports under the same id and start: what one does not know
     /// of another's start keeps it from taking its place.
-    fn check(&self, hello: &ControlHello) -> Result<(), Status> {
+    fn check(&self, hello: &ControlHello, holder: &Holder) -> Result<(), Status> {
         let agent = self.core.read().agent(&hello.agent_id, self.core.now_ms());
         let reports =
             agent.is_some_and(|agent| agent.connected && agent.generation == hello.generation);
-        if reports {
+        if reports && self.holders.is_held_by(&hello.agent_id, holder) {
             return Ok(());
         }
         Err(Status::failed_precondition(
@@ -130,8 +139,9 @@ impl control_server::Control for ControlService {
     ) -> Result<Response<Self::ServeStream>, Status> {
         let (outbox, requests) = mpsc::channel(OUTBOX);
         let service = self.clone();
+        let holder = Holder::of_request(&request);
         tokio::spawn(async move {
-            if let Err(status) = service.follow(request.into_inner(), &outbox).await {
+            if let Err(status) = service.follow(&holder, request.into_inner(), &outbox).await {
                 tracing::debug!(reason = status.message(), "a stream for control ended");
                 // The agent may be gone, or not read: then nobody waits for the reason.
                 let _ = outbox.try_send(Err(status));

@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `progress.rs` | what to do with a batch: apply, ignore, ask for a snapshot (no I/O) |
 //! | `registry.rs` | one stream per agent |
+//! | `holders.rs` | whose an agent's id is |
 //! | `intake.rs` | changes go into the topology and the series |
 //! | `report.rs` | a report as JSON (no I/O) |
 //! | `reporters.rs` | who may report for which agent id, and for how long it is there |
 //! | `uplink.rs` | the gRPC service |
 
+mod holders;
 mod intake;
 mod progress;
 mod registry;
@@ -16,6 +18,7 @@ mod report;
 mod reporters;
 mod uplink;
 
+pub use holders::Holders;
 pub use registry::Registry;
 pub use report::{ENTRIES_MAX, InvalidReport, REPORT_BYTES_MAX, Report};
 pub use reporters::{Holder, REPORT_WITHIN, ReporterRefused};

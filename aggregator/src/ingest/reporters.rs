@@ -18,7 +18,7 @@ use crate::series::Made;
 /// A reporter that neither reports nor beats for so long is away.
 pub const REPORT_WITHIN: Duration = Duration::from_secs(60);
 
-/// With what a reporter was let in.
+/// With what an agent or a reporter was let in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Holder {
     /// Nothing is asked for.

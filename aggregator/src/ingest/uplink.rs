@@ -15,7 +15,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status, Streaming};
 
+use super::holders::{Hold, Holders};
 use super::registry::{Registry, Session, Taken, message};
+use super::reporters::Holder;
 use crate::metrics::Metrics;
 
 /// Largest message of an agent. Agents cut their snapshots into parts well below.
@@ -32,6 +34,7 @@ const OUTBOUND: usize = 8;
 #[derive(Debug, Clone)]
 pub struct UplinkService {
     registry: Arc<Registry>,
+    holders: Arc<Holders>,
     metrics: Arc<Metrics>,
     drain: CancellationToken,
 }
@@ -44,19 +47,54 @@ impl UplinkService {
     pub fn new(registry: Arc<Registry>, metrics: Arc<Metrics>, drain: CancellationToken) -> Self {
         Self {
             registry,
+            holders: Arc::default(),
             metrics,
             drain,
         }
     }
 
-    async fn follow(&self, mut inbound: Streaming<AgentMessage>, outbound: Outbound) {
+    /// With what each agent was let in.
+    #[must_use]
+    pub fn holders(&self) -> Arc<Holders> {
+        self.holders.clone()
+    }
+
+    /// Takes the id that a stream begins with.
+    fn hold(&self, first: &AgentMessage, holder: &Holder) -> Result<Option<Hold>, Status> {
+        let Some(agent_message::Message::Hello(hello)) = &first.message else {
+            return Ok(None);
+        };
+        let hold = self.holders.take(&hello.agent_id, holder);
+        hold.map(Some).ok_or_else(|| {
+            tracing::warn!(
+                agent = hello.agent_id,
+                "another token or certificate claims to be this agent, and was refused"
+            );
+            Status::permission_denied(format!(
+                "the id {:?} belongs to an agent with another token or certificate: set --agent-id, or, \
+                 where its credentials were replaced, wait a minute",
+                hello.agent_id
+            ))
+        })
+    }
+
+    async fn follow(
+        &self,
+        holder: Holder,
+        mut inbound: Streaming<AgentMessage>,
+        outbound: Outbound,
+    ) {
         let ended = async {
             let first = tokio::time::timeout(HELLO_DEADLINE, inbound.message())
                 .await
                 .map_err(|_| Status::deadline_exceeded("no Hello within 10 s"))?
                 .map_err(|status| self.explain(status))?
                 .ok_or_else(|| Status::invalid_argument("the stream ended before Hello"))?;
+            let mut hold = self.hold(&first, &holder)?;
             let (mut session, welcome) = self.registry.open(first)?;
+            if let Some(hold) = &mut hold {
+                hold.opened();
+            }
             let resumed = welcome.resume;
             tracing::info!(agent = session.agent_id, resumed, "agent connected");
             send(&outbound, aggregator_message::Message::Welcome(welcome)).await?;
@@ -174,7 +212,10 @@ impl Uplink for UplinkService {
     ) -> Result<Response<Self::ReportStream>, Status> {
         let (outbound, messages) = mpsc::channel(OUTBOUND);
         let service = self.clone();
-        tokio::spawn(async move { service.follow(request.into_inner(), outbound).await });
+        let holder = Holder::of_request(&request);
+        tokio::spawn(async move {
+            service.follow(holder, request.into_inner(), outbound).await;
+        });
         Ok(Response::new(Box::pin(ReceiverStream::new(messages))))
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -17,6 +17,7 @@ pub struct Aggregator {
     child: Child,
     pub http: SocketAddr,
     pub grpc: SocketAddr,
+    log: Arc<Mutex<String>>,
 }
 
 fn command(args: &[&str]) -> Command {
@@ -62,8 +63,9 @@ impl Aggregator {
             .expect("the binary starts");
         let log = BufReader::new(child.stderr.take().expect("piped"));
         let (sender, receiver) = mpsc::channel();
+        let written = Arc::new(Mutex::new(String::new()));
+        let kept = written.clone();
         std::thread::spawn(move || {
-            let mut before = String::new();
             for line in log.lines().map_while(Result::ok) {
                 let fields = serde_json::from_str::<Value>(&line).unwrap_or_default();
                 if fields["fields"]["message"] == "listening" {
@@ -72,20 +74,30 @@ impl Aggregator {
                     };
                     let _ = sender.send(Ok((port("http"), port("grpc"))));
                 }
-                before.push_str(&line);
+                kept.lock().expect("no panic").push_str(&line);
                 if std::env::var_os("TEST_LOG").is_some() {
                     eprintln!("{line}");
                 }
             }
-            let _ = sender.send(Err(before));
+            let _ = sender.send(Err(kept.lock().expect("no panic").clone()));
         });
         match receiver
             .recv_timeout(PATIENCE)
             .expect("it says where it listens")
         {
-            Ok((http, grpc)) => Self { child, http, grpc },
+            Ok((http, grpc)) => Self {
+                child,
+                http,
+                grpc,
+                log: written,
+            },
             Err(log) => panic!("it did not start: {log}"),
         }
+    }
+
+    /// All that it has logged.
+    pub fn log(&self) -> String {
+        self.log.lock().expect("no panic").clone()
     }
 
     /// `kill -9`.

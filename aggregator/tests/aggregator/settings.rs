@@ -356,10 +356,10 @@ async fn the_setting_of_a_container_that_is_gone_goes_too() {
 }
 
 /// A small file system of its own; root only.
-struct Disk<'a>(&'a Path);
+pub struct Disk<'a>(&'a Path);
 
 impl<'a> Disk<'a> {
-    fn mount(at: &'a Path) -> Option<Self> {
+    pub fn mount(at: &'a Path) -> Option<Self> {
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", "size=8m", "tmpfs"])
             .arg(at)
@@ -370,12 +370,12 @@ impl<'a> Disk<'a> {
     }
 
     /// Writes until there is no room.
-    fn fill(&self) {
+    pub fn fill(&self) {
         let full = std::fs::write(self.0.join("fill"), vec![0; 9 << 20]);
         assert!(full.is_err(), "it holds 8 MiB");
     }
 
-    fn make_room(&self) {
+    pub fn make_room(&self) {
         std::fs::remove_file(self.0.join("fill")).expect("it was made");
     }
 }

@@ -23,13 +23,70 @@ const CONNECTIONS_MAX: usize = 500;
 /// Children in one answer.
 const CHILDREN_MAX: usize = 2_000;
 
+/// The part of a list that an answer has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// So many are passed over.
+    pub skip: usize,
+    /// So many are told at most.
+    pub take: usize,
+}
+
+impl Part {
+    /// Nothing of it.
+    pub const NONE: Self = Self { skip: 0, take: 0 };
+    const CHILDREN: Self = Self {
+        skip: 0,
+        take: CHILDREN_MAX,
+    };
+    const CONNECTIONS: Self = Self {
+        skip: 0,
+        take: CONNECTIONS_MAX,
+    };
+
+    /// Leaves the part, and tells how many come behind it.
+    fn cut<T>(self, list: &mut Vec<T>) -> u32 {
+        list.drain(..self.skip.min(list.len()));
+        let behind = list.len().saturating_sub(self.take);
+        list.truncate(self.take);
+        u32::try_from(behind).unwrap_or(u32::MAX)
+    }
+}
+
 impl Topology {
     /// Everything known of one node; `None` when the view has no such node.
     #[must_use]
     pub fn node(&self, view: ViewKind, id: &str, environment: bool) -> Option<v1::NodeDetails> {
+        self.node_in_part(view, id, environment, Part::CHILDREN, Part::CONNECTIONS)
+    }
+
+    /// The same with other parts of its children and connections. Children are in the order of their
+    /// labels (processes: of their start); connections that are open come first, the latest before
+    /// the others.
+    #[must_use]
+    pub fn node_in_part(
+        &self,
+        view: ViewKind,
+        id: &str,
+        environment: bool,
+        children: Part,
+        connections: Part,
+    ) -> Option<v1::NodeDetails> {
+        let mut details = self.details(view, id, environment, connections)?;
+        details.children_left_out = children.cut(&mut details.children);
+        Some(details)
+    }
+
+    fn details(
+        &self,
+        view: ViewKind,
+        id: &str,
+        environment: bool,
+        connections: Part,
+    ) -> Option<v1::NodeDetails> {
         if let Some(grouping) = grouping::of(view) {
             // What is no group in it is what it is in the other view.
-            if let Some(details) = self.group_details(grouping, id) {
+            if let Some(details) = self.group_details(grouping, id, connections) {
                 return Some(details);
             }
         }
@@ -62,7 +119,7 @@ impl Topology {
         if let Some(shown) = &mut details.node {
             shown.parents.extend(self.groups_of(view.base(), node));
         }
-        self.add_connections(view, &[key], |_| true, &mut details);
+        self.add_connections(view, &[key], |_| true, connections, &mut details);
         Some(details)
     }
 
@@ -123,7 +180,6 @@ impl Topology {
             .filter(|process| !process.record.kernel_thread)
             .collect();
         inside.sort_by_key(|process| (process.start, process.pid));
-        inside.truncate(CHILDREN_MAX);
         let graph = self.graph(ViewKind::Processes);
         let refer = |process: &Process| v1::NodeRef {
             view: ViewKind::Processes.name().into(),
@@ -140,7 +196,6 @@ impl Topology {
             .map(|key| &self.containers[*key])
             .collect();
         containers.sort_by(|a, b| (a.label(), &a.id).cmp(&(b.label(), &b.id)));
-        containers.truncate(CHILDREN_MAX);
         let graph = self.graph(ViewKind::Containers);
         let refer = |container: &Container| v1::NodeRef {
             view: ViewKind::Containers.name().into(),
@@ -156,6 +211,7 @@ impl Topology {
         view: ViewKind,
         nodes: &[NodeKey],
         wanted: impl Fn(&Drawn) -> bool,
+        part: Part,
         details: &mut v1::NodeDetails,
     ) {
         let graph = self.graph(view);
@@ -211,9 +267,7 @@ impl Topology {
                 end.cookie,
             )
         });
-        let left_out = here.len().saturating_sub(CONNECTIONS_MAX);
-        details.connections_left_out = u32::try_from(left_out).unwrap_or(u32::MAX);
-        here.truncate(CONNECTIONS_MAX);
+        details.connections_left_out = part.cut(&mut here);
         details.connections = here
             .into_iter()
             .filter_map(|end| self.connection_at(view, nodes, &self.ends[end]))

@@ -232,7 +232,9 @@ impl Topology {
         for container in containers {
             self.remove_container(container);
         }
-        self.names.forget(key);
+        for ip in self.names.forget(key) {
+            self.touch_named(ip);
+        }
         let graph = self.graph_mut(ViewKind::Containers);
         if let Some(node) = graph.find_pseudo(&Subject::Uncontained(key)) {
             graph.remove_node(node);

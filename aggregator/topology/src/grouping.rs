@@ -172,8 +172,14 @@ fn image(topology: &Topology, subject: &Subject) -> Option<String> {
     container_of(topology, subject).map(|container| image_name(&container.record.image).to_owned())
 }
 
+/// What DNS calls it, else what it calls itself.
 fn hostname(topology: &Topology, subject: &Subject) -> Option<String> {
-    container_of(topology, subject).map(|container| container.record.hostname.clone())
+    let container = container_of(topology, subject)?;
+    let name = topology.dns_name_of(container);
+    Some(name.map_or_else(
+        || container.record.hostname.clone(),
+        |name| name.to_string(),
+    ))
 }
 
 /// The name of an image without its tag and digest.

@@ -36,6 +36,8 @@
 //! | `plugins` | what plugins of agents say of nodes |
 //! | `lookup` | agents and containers by what a request names |
 //! | `view`, `options` | what subscribers see and have been told |
+//! | `own` | services that operators name |
+//! | `overview` | how much each view has, and what its options choose from |
 //! | `grouping` | the table of views whose nodes are groups |
 //! | `events`, `incomplete` | enriched events; what the map does not show |
 //! | `expire` | what time and snapshots take away |
@@ -62,6 +64,8 @@ mod links;
 mod lookup;
 mod names;
 mod options;
+mod overview;
+mod own;
 mod places;
 mod plugins;
 mod render;
@@ -72,11 +76,14 @@ mod symbols;
 mod topology;
 mod view;
 
+pub use details::Part;
 pub use error::{AgentRefused, ChangeRefused};
 pub use keys::AgentKey;
 pub use limits::Limits;
 pub use lookup::{KnownContainer, Place, Standing};
-pub use options::{Options, UnknownView, ViewKind};
+pub use options::{Containers, Options, UnknownView, ViewKind};
+pub use overview::{Choices, Counting, ViewSize};
+pub use own::{OwnService, OwnServiceError};
 pub use plugins::PluginControlPlace;
 pub use stats::{Counter, Fill, Stats};
 pub use topology::Topology;

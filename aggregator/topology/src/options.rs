@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use mesoscope_proto::v1;
 
-use crate::{AgentKey, Topology, graph::Subject};
+use crate::{AgentKey, Topology, graph::Subject, keys::ContainerKey};
 
 /// A level at which the topology is seen. Three are drawn as changes come; the others group the
 /// nodes of one of these (`grouping` has the table) and cost only where somebody looks at them.
@@ -119,15 +119,55 @@ pub struct Options {
     pub uncontained: bool,
     /// Only nodes of these hosts (agent ids or host names), sorted; empty: all.
     pub hosts: Vec<String>,
+    /// Only these containers and what is in them.
+    pub containers: Containers,
+}
+
+/// Which containers; all of them by default. Each list is sorted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Containers {
+    /// Of pods in one of these namespaces.
+    pub namespaces: Vec<String>,
+    /// In one of these networks.
+    pub networks: Vec<String>,
+    /// With all of these labels: `key=value`, or `key` for any value.
+    pub labels: Vec<String>,
+}
+
+impl Containers {
+    fn is_all(&self) -> bool {
+        self.namespaces.is_empty() && self.networks.is_empty() && self.labels.is_empty()
+    }
+
+    fn want(&self, record: &v1::Container) -> bool {
+        let one_of = |names: &[String], name: &String| names.is_empty() || names.contains(name);
+        let labelled = |wanted: &String| {
+            let (key, value) = match wanted.split_once('=') {
+                Some((key, value)) => (key, Some(value)),
+                None => (wanted.as_str(), None),
+            };
+            let is = |label: &v1::KeyValue| {
+                label.key == key && value.is_none_or(|value| label.value == value)
+            };
+            record.labels.iter().any(is)
+        };
+        one_of(&self.namespaces, &record.pod_namespace)
+            && one_of(&self.networks, &record.network_mode)
+            && self.labels.iter().all(labelled)
+    }
+}
+
+fn sorted(names: &[String]) -> Vec<String> {
+    let mut names = names.to_vec();
+    names.sort();
+    names.dedup();
+    names
 }
 
 impl Options {
     /// The options as asked, with the defaults of the view.
     #[must_use]
     pub fn new(kind: ViewKind, asked: &v1::ViewOptions) -> Self {
-        let mut hosts = asked.hosts.clone();
-        hosts.sort();
-        hosts.dedup();
         Self {
             unconnected: asked.unconnected.unwrap_or(!matches!(
                 kind,
@@ -137,7 +177,12 @@ impl Options {
             uncontained: asked.uncontained.unwrap_or(true),
             ended: asked.ended.unwrap_or(true),
             kernel_threads: asked.kernel_threads.unwrap_or(false),
-            hosts,
+            hosts: sorted(&asked.hosts),
+            containers: Containers {
+                namespaces: sorted(&asked.namespaces),
+                networks: sorted(&asked.networks),
+                labels: sorted(&asked.labels),
+            },
         }
     }
 
@@ -150,7 +195,8 @@ impl Options {
                     return false;
                 };
                 let allowed = (self.kernel_threads || !process.record.kernel_thread)
-                    && (self.ended || !topology.is_over(process));
+                    && (self.ended || !topology.is_over(process))
+                    && self.want_container(topology, process.container);
                 (process.agent, allowed)
             }
             Subject::Container(container) => {
@@ -158,14 +204,22 @@ impl Options {
                     return false;
                 };
                 let allowed = (self.ended || !container.has_ended())
-                    && (self.system || !container.is_system());
+                    && (self.system || !container.is_system())
+                    && self.containers.want(&container.record);
                 (container.agent, allowed)
             }
             Subject::Host(agent) => (*agent, true),
-            Subject::Uncontained(agent) => (*agent, self.uncontained),
+            Subject::Uncontained(agent) => (*agent, self.uncontained && self.containers.is_all()),
             _ => return false,
         };
         allowed && self.want_host(topology, agent)
+    }
+
+    fn want_container(&self, topology: &Topology, container: Option<ContainerKey>) -> bool {
+        self.containers.is_all()
+            || container
+                .and_then(|key| topology.containers.get(key))
+                .is_some_and(|container| self.containers.want(&container.record))
     }
 
     fn want_host(&self, topology: &Topology, agent: AgentKey) -> bool {

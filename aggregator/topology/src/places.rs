@@ -102,6 +102,11 @@ impl Places {
         all.clone()
     }
 
+    /// All that have the address, whoever looks.
+    pub(crate) fn all_owners(&self, ip: IpAddr) -> &[AddressOwner] {
+        self.owners.get(&ip).map_or(&[], SmallVec::as_slice)
+    }
+
     /// Who has the address, where nobody else has it.
     pub(crate) fn sole_owner(&self, ip: IpAddr) -> Option<AddressOwner> {
         match self.owners.get(&ip)?.as_slice() {

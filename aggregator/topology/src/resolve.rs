@@ -11,6 +11,7 @@ use crate::{
     entities::Listener,
     graph::Subject,
     keys::{AgentKey, ContainerKey, EndKey, ListenerKey, NodeKey, Owner},
+    own::OwnService,
     places::{AddressOwner, scoped},
 };
 
@@ -183,6 +184,9 @@ impl Topology {
     }
 
     fn name_of_remote(&self, end: &End, ip: IpAddr) -> Option<Arc<str>> {
+        if let Some(own) = self.own_service(end, ip) {
+            return Some(own);
+        }
         if let Some(name) = address::well_known(ip) {
             return Some(name.into());
         }
@@ -196,6 +200,24 @@ impl Topology {
         let service = address::names_a_service(&name.name)
             || (name.from_answer && end.facts.direction != Direction::Inbound);
         service.then(|| name.name.clone())
+    }
+
+    /// The service that operators named, by its address or by a name that is known for it.
+    fn own_service(&self, end: &End, ip: IpAddr) -> Option<Arc<str>> {
+        if self.own_services.is_empty() {
+            return None;
+        }
+        let outward = end.facts.direction != Direction::Inbound;
+        let server = end.facts.server_name.as_ref().filter(|_| outward);
+        let server = server.map(|name| name.to_ascii_lowercase());
+        let known = self.names.get(end.agent, ip).map(|known| &*known.name);
+        let fits = |own: &&OwnService| {
+            own.has(ip)
+                || server.as_deref().is_some_and(|name| own.is_called(name))
+                || known.is_some_and(|name| own.is_called(name))
+        };
+        let own = self.own_services.iter().find(fits)?;
+        Some(own.name.clone())
     }
 
     /// Whether an agent of ours should see the other end, too.

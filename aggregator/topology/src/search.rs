@@ -49,6 +49,18 @@ impl fmt::Display for Search {
     }
 }
 
+impl Search {
+    /// Means what every one of them means.
+    #[must_use]
+    pub fn all(searches: Vec<Self>) -> Self {
+        let expressions: Vec<_> = searches.into_iter().map(|search| search.0).collect();
+        match <[_; 1]>::try_from(expressions) {
+            Ok([only]) => Self(only),
+            Err(several) => Self(syntax::Expression::All(several)),
+        }
+    }
+}
+
 /// A node that a search means.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {

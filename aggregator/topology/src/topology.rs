@@ -18,6 +18,7 @@ use crate::{
     keys::{AgentKey, ContainerKey, EndKey, ListenerKey, ProcessKey},
     names::Names,
     options::ViewKind,
+    own::OwnService,
     places::Places,
     plugins::Plugins,
     symbols::Symbols,
@@ -48,6 +49,7 @@ pub struct Topology {
     pub(crate) listeners: SlotMap<ListenerKey, Listener>,
     pub(crate) symbols: Symbols,
     pub(crate) names: Names,
+    pub(crate) own_services: Vec<OwnService>,
     pub(crate) places: Places,
     pub(crate) join: JoinIndex,
     /// By [`ViewKind::index`].
@@ -85,6 +87,7 @@ impl Topology {
             names: Names::new(limits.names),
             limits,
             agents: SlotMap::with_key(),
+            own_services: Vec::new(),
             agent_ids: FxHashMap::default(),
             processes: SlotMap::with_key(),
             containers: SlotMap::with_key(),
@@ -115,6 +118,12 @@ impl Topology {
     /// Whether [`Self::apply`] and the others make events; off saves their cost while nobody
     /// listens. On at first.
     pub fn collect_events(&mut self, wanted: bool) {
+    /// Services that operators name, the first that fits before the others. For connections that
+    /// come from now on.
+    pub fn name_services(&mut self, services: Vec<OwnService>) {
+        self.own_services = services;
+    }
+
         self.events_wanted = wanted;
     }
 

@@ -297,6 +297,8 @@ export function detailsOf(view: string, id: string): NodeDetails | null {
       { title: 'Labels', fields: [text('team', 'team', 'shop'), text('tier', 'tier', 'backend')] },
     ],
     children: [],
+    children_left_out: 0,
+    links: [],
     connections: [],
     connections_left_out: 0,
     tier2: { agent_id: node.group, container_id: id.split(';')[1]!, state: 3, asked: true, reason: '' },

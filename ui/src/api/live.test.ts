@@ -93,6 +93,36 @@ describe('LiveLink', () => {
     expect(socket!.sent).toEqual([{ view: 'hosts', options: { ended: false, hosts: [] } }]);
   });
 
+  it('goes to a moment and back to live on the open connection', () => {
+    const { link, diffs } = following();
+    const [socket] = FakeSocket.all;
+    socket!.opened();
+    socket!.says(diff({ reset: true, sequence: 1 }));
+    link.subscribe('containers', { hosts: [] }, 1_000);
+    // Live news that were under way are not of that moment.
+    socket!.says(diff({ sequence: 2 }));
+    socket!.says(diff({ reset: true, sequence: 3 }));
+    socket!.says(diff({ reset: true, past: true, sequence: 10 }));
+    link.subscribe('containers', { hosts: [] });
+    socket!.says(diff({ reset: true, past: true, sequence: 11 }));
+    socket!.says(diff({ reset: true, sequence: 12 }));
+    expect(diffs).toEqual([1, 10, 12]);
+    expect(socket!.sent).toEqual([
+      { view: 'containers', options: { hosts: [] }, at: 1_000 },
+      { view: 'containers', options: { hosts: [] } },
+    ]);
+  });
+
+  it('asks for its moment again after a loss', () => {
+    const { link } = following();
+    FakeSocket.all[0]!.opened();
+    link.subscribe('containers', { hosts: [] }, 1_000);
+    FakeSocket.all[0]!.onclose?.();
+    vi.advanceTimersByTime(1_000);
+    FakeSocket.all[1]!.opened();
+    expect(FakeSocket.all[1]!.sent).toEqual([{ view: 'containers', options: { hosts: [] }, at: 1_000 }]);
+  });
+
   it('comes back after a loss, with the view of that moment', () => {
     const { link, states } = following();
     FakeSocket.all[0]!.opened();

@@ -40,8 +40,7 @@ export function backoffMs(attempt: number, random: number): number {
 }
 
 function hasOptions(options: ViewOptions): boolean {
-  const { unconnected, ended, kernel_threads: kernelThreads, hosts } = options;
-  return [unconnected, ended, kernelThreads].some((set) => set !== undefined) || hosts.length > 0;
+  return Object.values(options).some((value) => (Array.isArray(value) ? value.length > 0 : value !== undefined));
 }
 
 export class LiveLink {
@@ -52,7 +51,7 @@ export class LiveLink {
   private stopped = true;
   // After a subscription, what comes before the next whole view belongs to the one before.
   private awaitingReset = true;
-  private subscribed: { view: View; options: ViewOptions };
+  private subscribed: { view: View; options: ViewOptions; at?: number };
   private readonly address: string;
   private readonly callbacks: LiveCallbacks;
   private readonly open: (address: string) => Socket;
@@ -81,9 +80,10 @@ export class LiveLink {
     this.drop();
   }
 
-  // Another view or other options; on the open connection where there is one.
-  subscribe(view: View, options: ViewOptions): void {
-    this.subscribed = { view, options };
+  // Another view or other options, live or as it was at a moment; on the open connection where there is
+  // one.
+  subscribe(view: View, options: ViewOptions, at: number | null = null): void {
+    this.subscribed = at === null ? { view, options } : { view, options, at };
     if (this.socket?.readyState !== OPEN) return;
     this.awaitingReset = true;
     this.socket.send(JSON.stringify(this.subscribed));
@@ -110,7 +110,8 @@ export class LiveLink {
       this.openedAtMs = Date.now();
       this.callbacks.onState({ kind: 'live' });
       // The address named only the view, and the view may have changed while connecting.
-      if (this.subscribed.view !== asked.view || hasOptions(this.subscribed.options)) {
+      const { view, options, at } = this.subscribed;
+      if (view !== asked.view || hasOptions(options) || at !== undefined) {
         socket.send(JSON.stringify(this.subscribed));
       }
     };
@@ -135,9 +136,10 @@ export class LiveLink {
     // Answers to an earlier subscription may still be on their way.
     if (message.view !== this.subscribed.view || typeof message.sequence !== 'number') return;
     if (this.awaitingReset && !message.reset) return;
+    if ((message.past ?? false) !== (this.subscribed.at !== undefined)) return;
     this.awaitingReset = false;
     if (!this.callbacks.onDiff(message as TopologyDiff)) {
-      this.subscribe(this.subscribed.view, this.subscribed.options);
+      this.subscribe(this.subscribed.view, this.subscribed.options, this.subscribed.at ?? null);
     }
   }
 

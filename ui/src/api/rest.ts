@@ -1,6 +1,17 @@
 // The REST calls of the page. Every failure becomes an ApiError whose message a person can read.
 
-import type { AgentInfo, NodeDetails, SearchPage, SuggestionList, TopologyDiff, View, ViewOptions } from './types';
+import type {
+  AgentInfo,
+  ConnectionDetails,
+  NodeDetails,
+  NodeRef,
+  Overview,
+  SearchPage,
+  SuggestionList,
+  TopologyDiff,
+  View,
+  ViewOptions,
+} from './types';
 
 export class ApiError extends Error {
   readonly status: number;
@@ -83,6 +94,22 @@ export function signIn(credentials: Credentials): Promise<void> {
   });
 }
 
+// What one may sign in with, beside a token.
+export interface SignInWays {
+  passwords: boolean;
+  // What the provider is called; null where there is none.
+  provider: string | null;
+}
+
+export function signInWays(): Promise<SignInWays> {
+  return call('/api/v1/session/ways');
+}
+
+// The address of the provider's page; the browser comes back from there.
+export async function beginAtProvider(): Promise<string> {
+  return (await call<{ location: string }>('/api/v1/session/oidc', { method: 'POST' })).location;
+}
+
 // Who the page's requests come from.
 export interface Who {
   name: string;
@@ -113,12 +140,39 @@ export function aggregatorStatus(signal: AbortSignal): Promise<Status> {
   return call('/api/v1/status', { signal });
 }
 
+// How far back the map can be shown as it was.
+export interface HistoryReach {
+  from_unix_ms: number;
+  to_unix_ms: number;
+  resolution_ms: number;
+  retention_ms: number;
+  // It reaches less far back than it is to, since its memory is full.
+  shortened: boolean;
+  now_unix_ms: number;
+}
+
+export function historyReach(signal: AbortSignal): Promise<HistoryReach> {
+  return call('/api/v1/history', { signal });
+}
+
+// Of a moment of the past, where one is looked at; null is now.
+function withMoment(query: URLSearchParams, at: number | null): URLSearchParams {
+  if (at !== null) query.set('at', String(at));
+  return query;
+}
+
 // A whole view as it stands, for what needs more than the one that the live link carries.
-export function wholeView(view: View, options: ViewOptions, signal: AbortSignal): Promise<TopologyDiff> {
-  const { hosts, ...rest } = options;
-  const query = new URLSearchParams({ view });
+export function wholeView(
+  view: View,
+  options: ViewOptions,
+  signal: AbortSignal,
+  at: number | null = null,
+): Promise<TopologyDiff> {
+  const { hosts, namespaces = [], networks = [], labels = [], ...rest } = options;
+  const query = withMoment(new URLSearchParams({ view }), at);
   for (const [name, on] of Object.entries(rest)) query.set(name, String(on));
-  for (const host of hosts) query.append('host', host);
+  const lists = { host: hosts, namespace: namespaces, network: networks, label: labels };
+  for (const [name, list] of Object.entries(lists)) for (const one of list) query.append(name, one);
   return call(`/api/topology?${query.toString()}`, { signal });
 }
 
@@ -127,9 +181,36 @@ export function nodeDetails(
   id: string,
   environment: boolean,
   signal: AbortSignal,
+  at: number | null = null,
 ): Promise<NodeDetails> {
-  const query = environment ? '?environment=true' : '';
-  return call(`/api/topology/${view}/${encodeURIComponent(id)}${query}`, { signal });
+  const query = withMoment(new URLSearchParams({ environment: String(environment) }), at);
+  return call(`/api/topology/${view}/${encodeURIComponent(id)}?${query.toString()}`, { signal });
+}
+
+// How much each view has.
+export function overview(signal: AbortSignal): Promise<Overview> {
+  return call('/api/v1/views', { signal });
+}
+
+// More of a list of a node than its details have; the cursor is how many are known.
+export function nodeChildren(
+  view: string,
+  id: string,
+  known: number,
+  at: number | null = null,
+): Promise<{ children: NodeRef[]; cursor: string | null }> {
+  const query = withMoment(new URLSearchParams({ limit: '1000', cursor: String(known) }), at);
+  return call(`/api/topology/${view}/${encodeURIComponent(id)}/children?${query.toString()}`);
+}
+
+export function nodeConnections(
+  view: string,
+  id: string,
+  known: number,
+  at: number | null = null,
+): Promise<{ connections: ConnectionDetails[]; cursor: string | null }> {
+  const query = withMoment(new URLSearchParams({ limit: '500', cursor: String(known) }), at);
+  return call(`/api/topology/${view}/${encodeURIComponent(id)}/connections?${query.toString()}`);
 }
 
 // Values of a node over time, as the aggregator keeps them.
@@ -147,25 +228,28 @@ export function nodeSeries(
   lastMs: number,
   stepMs: number,
   signal: AbortSignal,
+  at: number | null = null,
 ): Promise<StoredSeries> {
-  const query = new URLSearchParams({ last: `${lastMs}ms`, step: `${stepMs}ms` });
+  const query = withMoment(new URLSearchParams({ last: `${lastMs}ms`, step: `${stepMs}ms` }), at);
   return call(`/api/v1/query/nodes/${encodeURIComponent(id)}/timeseries?${query.toString()}`, { signal });
 }
 
 const SEARCH_LIMIT = 5_000;
 const SEARCH_PAGES_MAX = 8;
 
-// Ids of the nodes of a view that a search means, as far as eight pages reach.
+// Ids of the nodes of a view that all the searches mean, as far as eight pages reach.
 export async function searchNodes(
-  search: string,
+  searches: readonly string[],
   view: string,
   kernelThreads: boolean,
   signal: AbortSignal,
+  at: number | null = null,
 ): Promise<{ ids: Set<string>; more: boolean }> {
   const ids = new Set<string>();
   let cursor: string | null = null;
   for (let page = 0; page < SEARCH_PAGES_MAX; page += 1) {
-    const query = new URLSearchParams({ q: search, view, limit: String(SEARCH_LIMIT) });
+    const query = withMoment(new URLSearchParams({ view, limit: String(SEARCH_LIMIT) }), at);
+    for (const search of searches) query.append('q', search);
     if (kernelThreads) query.set('kernel_threads', 'true');
     if (cursor !== null) query.set('cursor', cursor);
     const answer: SearchPage = await call(`/api/v1/search?${query.toString()}`, { signal });

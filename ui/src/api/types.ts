@@ -19,7 +19,32 @@ export interface ViewOptions {
   kernel_threads?: boolean;
   system?: boolean;
   uncontained?: boolean;
-  hosts: string[];
+  hosts: readonly string[];
+  // Only containers of these, and what is in them; none: all.
+  namespaces?: readonly string[];
+  networks?: readonly string[];
+  // Only containers with all of these: "key=value", or "key".
+  labels?: readonly string[];
+}
+
+// The lists of `ViewOptions` that choose containers, by their name in a link.
+export const CONTAINER_FILTERS = { namespace: 'namespaces', network: 'networks', label: 'labels' } as const;
+export type ContainerFilter = (typeof CONTAINER_FILTERS)[keyof typeof CONTAINER_FILTERS];
+
+// How much each view has, and what its options choose from.
+export interface Overview {
+  // Whatever the options leave out, and without what no agent sees.
+  views: { view: string; nodes: number; edges: number }[];
+  namespaces: string[];
+  networks: string[];
+  // By the configuration of the aggregator.
+  label_filters: { name: string; label: string }[];
+}
+
+// A page about a node elsewhere.
+export interface NodeLink {
+  label: string;
+  url: string;
 }
 
 export interface Metric {
@@ -125,6 +150,8 @@ export interface TopologyDiff {
   incomplete: Incomplete[];
   incomplete_changed: boolean;
   nodes_hidden: number;
+  // The view as it was at `time_unix_ms`, and not as it is.
+  past?: boolean;
 }
 
 export interface Capability {
@@ -229,6 +256,9 @@ export interface NodeDetails {
   processes_left_out: number;
   // By their names.
   plugins: PluginFacts[];
+  children_left_out: number;
+  // By the configuration of the aggregator.
+  links: NodeLink[];
 }
 
 // What a plugin says of a node.

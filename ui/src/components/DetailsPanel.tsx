@@ -1,15 +1,15 @@
 import { useEffect, useMemo, useRef, useState } from 'react';
 import styled from 'styled-components';
 import { create } from 'zustand';
-import { VIEWS, type NodeDetails, type NodeRef } from '../api/types';
 import { mayNot } from '../lib/control';
 import { peersOf } from '../lib/peers';
-import { VIEW_INFO } from '../lib/views';
 import { usePage } from '../store/page';
 import { useSession } from '../store/session';
 import { Connections } from './details/Connections';
 import { ContainerControls } from './details/ContainerControls';
+import { Children } from './details/Children';
 import { DetailsHead } from './details/DetailsHead';
+import { Links } from './details/Links';
 import { Metrics } from './details/Metrics';
 import { PeerList } from './details/PeerList';
 import { ProcessTree } from './details/ProcessTree';
@@ -83,13 +83,14 @@ function Details({ view, id }: { view: string; id: string }) {
         }}
       />
       <DetailsHead node={node} gone={topology.loaded && !topology.nodes.has(id)} />
+      {details && <Links links={details.links} />}
       {problem && !details && <Problem role="alert">{problem}</Problem>}
       {node && node.metrics.length > 0 && <Metrics node={node} />}
       <PeerList title="Inbound" peers={peers.inbound} />
       <PeerList title="Outbound" peers={peers.outbound} />
       {node && <RefList title="Part of" refs={details?.node?.parents ?? node.parents} />}
       {details && <ProcessTree details={details} />}
-      {details && children(details).map(([title, refs]) => <RefList key={title} title={title} refs={refs} />)}
+      {details && <Children details={details} view={view} id={id} />}
       {node && details?.control && <ContainerControls node={node} control={details.control} refused={refused} onDone={again} />}
       {details?.tier2 && <Tier2Section tier2={details.tier2} onSwitched={again} />}
       {node &&
@@ -109,19 +110,9 @@ function Details({ view, id }: { view: string; id: string }) {
         environment={environment}
         onEnvironment={() => setEnvironment(!environment)}
       />
-      {details && <Connections details={details} />}
+      {details && <Connections details={details} view={view} id={id} />}
     </Panel>
   );
-}
-
-// What is in it, by view; the processes that the tree shows are not listed again.
-function children(details: NodeDetails): [string, NodeRef[]][] {
-  const lists = VIEWS.map((view): [string, NodeRef[]] => [
-    VIEW_INFO[view].name,
-    details.children.filter((ref) => ref.view === view),
-  ]);
-  const inTree = details.processes.length > 0;
-  return lists.filter(([title, refs]) => refs.length > 0 && !(inTree && title === VIEW_INFO.processes.name));
 }
 
 const Panel = styled.aside`

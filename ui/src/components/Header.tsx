@@ -3,10 +3,10 @@ import styled, { css, keyframes } from 'styled-components';
 import type { Health } from '../api/types';
 import { clock, count } from '../lib/format';
 import { hasHealth } from '../scene/build';
-import { useLive } from '../store/live';
+import { setPaused, useLive } from '../store/live';
 import { usePage } from '../store/page';
 import { IconButton, Segmented } from './controls';
-import { Brand, HealthIcon, MenuIcon } from './icons';
+import { Brand, HealthIcon, MenuIcon, PauseIcon, PlayIcon } from './icons';
 import { NARROW_PX } from './narrow';
 import { PageMenus } from './PageMenus';
 import { SearchBox } from './SearchBox';
@@ -102,16 +102,47 @@ function SidebarButton() {
   );
 }
 
+function PauseButton({ paused }: { paused: boolean }) {
+  const label = paused ? 'Let the map go on' : 'Stop the map as it is';
+  return (
+    <IconButton type="button" aria-label={label} title={`${label} (p)`} onClick={() => setPaused(!paused)}>
+      {paused ? <PlayIcon size={14} /> : <PauseIcon size={14} />}
+    </IconButton>
+  );
+}
+
 function LinkIndicator() {
+  const paused = useLive((live) => live.paused);
+  const waiting = useLive((live) => live.waiting);
   const link = useLive((live) => live.link);
   const loaded = useLive((live) => live.topology.loaded);
+  const past = usePage((page) => page.time !== null);
   const now = useNow(1_000);
+  if (past && link.kind === 'live') {
+    return (
+      <Indicator role="status" aria-label="The past, not live">
+        <Dot $color="var(--accent)" />
+        <span>Past</span>
+      </Indicator>
+    );
+  }
+  if (paused) {
+    return (
+      <Indicator role="status" aria-label={`Paused, ${count(waiting)} changes wait`}>
+        <Dot $color="var(--warning)" />
+        <span>Paused</span>
+        <time title="Changes that wait">{waiting === 0 ? '' : `+${count(waiting)}`}</time>
+        <PauseButton paused />
+      </Indicator>
+    );
+  }
   if (link.kind === 'live') {
     return (
       <Indicator role="status" aria-label={loaded ? 'Live' : 'Connected, waiting for the map'}>
         <Dot $color={loaded ? 'var(--ok)' : 'var(--warning)'} $breathes />
         <span>{loaded ? 'Live' : 'Loading'}</span>
         <time>{clock(now)}</time>
+        {loaded && <PauseButton paused={false} />}
       </Indicator>
     );
   }

@@ -49,6 +49,11 @@ function ShareMenu() {
           unavailable: empty ?? (mode === 'graph' ? undefined : 'Only while the graph is shown'),
           run: () => void save('png')(),
         },
+        {
+          label: 'Save the map as SVG',
+          unavailable: empty ?? (mode === 'graph' ? undefined : 'Only while the graph is shown'),
+          run: () => void save('svg')(),
+        },
         { label: 'Save the table as CSV', unavailable: empty, run: () => void save('csv')() },
         { label: 'Save the view as JSON', unavailable: empty, run: () => void save('json')() },
       ]}

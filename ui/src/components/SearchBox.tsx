@@ -21,6 +21,7 @@ export function SearchBox() {
   const input = useRef<HTMLInputElement>(null);
   const caret = useRef<number | null>(null);
   const search = usePage((page) => page.search);
+  const pins = usePage((page) => page.pins);
   const view = usePage((page) => page.view);
   const answer = useSearch();
   const topology = useTopology(500);
@@ -29,8 +30,8 @@ export function SearchBox() {
   const list = useSuggestions(typed, view);
   const suggestions = list?.suggestions ?? [];
   const found = useMemo(
-    () => (search.trim() ? matchedNodes(topology, { search, health: null }, answer) : null),
-    [topology, search, answer],
+    () => (search.trim() ? matchedNodes(topology, { search, pins, health: null }, answer) : null),
+    [topology, search, pins, answer],
   );
   const problem = search.trim() ? answer.problem : '';
 

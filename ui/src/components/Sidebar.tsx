@@ -4,14 +4,15 @@ import { count } from '../lib/format';
 import { VIEW_INFO } from '../lib/views';
 import { shapeOfKind } from '../scene/shape';
 import { changeView } from '../store/drill';
-import { useLive } from '../store/live';
+import { useOverview } from '../store/overview';
 import { optionDefault, optionOf, usePage } from '../store/page';
 import { AgentList } from './AgentList';
+import { FilterList } from './FilterList';
+import { ContainerFilters } from './ContainerFilters';
 import { Checkbox, LinkButton, SectionTitle } from './controls';
 import { ShapeIcon } from './icons';
 import { Legend } from './Legend';
 import { NARROW_PX } from './narrow';
-import { useTopology } from './useTopology';
 
 export function Sidebar() {
   const open = usePage((page) => page.panel === 'sidebar');
@@ -22,6 +23,8 @@ export function Sidebar() {
         <ViewList />
         <ShowTitle />
         <Options />
+        <ContainerFilters />
+        <FilterList />
         <AgentList />
       </Scroll>
       <Legend />
@@ -29,36 +32,20 @@ export function Sidebar() {
   );
 }
 
-// How many of each there are: what the agents report, and what is on the map where nobody says.
-function useCounts(): Partial<Record<View, number | undefined>> {
-  const agents = useLive((live) => live.agents);
-  const { view, nodes, nodesHidden, loaded } = useTopology(500);
-  const known = agents.length > 0;
-  const counts: Partial<Record<View, number | undefined>> = {
-    processes: known ? agents.reduce((sum, agent) => sum + agent.processes, 0) : undefined,
-    containers: known ? agents.reduce((sum, agent) => sum + agent.containers, 0) : undefined,
-    hosts: known ? agents.length : undefined,
-  };
-  if (loaded && counts[view as View] === undefined) {
-    let own = nodesHidden;
-    for (const node of nodes.values()) if (!node.pseudo) own += 1;
-    counts[view as View] = own;
-  }
-  return counts;
-}
-
 function ViewList() {
   const current = usePage((page) => page.view);
-  const counts = useCounts();
+  const overview = useOverview((known) => known.overview);
   return (
     <nav aria-labelledby="views">
       <ul>
-        {VIEWS.map((view) => (
+        {VIEWS.map((view) => {
+          const size = overview?.views.find((one) => one.view === view);
+          return (
           <li key={view}>
             <ViewButton
               type="button"
               data-group={VIEW_INFO[view].groups !== undefined}
-              title={VIEW_INFO[view].groups && `${VIEW_INFO[VIEW_INFO[view].groups].name} ${VIEW_INFO[view].name}`}
+              title={titleOf(view, size)}
               aria-current={view === current ? 'page' : undefined}
               onClick={() => {
                 changeView(view);
@@ -67,13 +54,20 @@ function ViewList() {
             >
               <ShapeIcon shape={shapeOfKind(VIEW_INFO[view].kind)} size={13} color="currentColor" />
               <em>{VIEW_INFO[view].name}</em>
-              <span>{counts[view] === undefined ? '' : count(counts[view])}</span>
+              <span>{size === undefined ? '' : count(size.nodes)}</span>
             </ViewButton>
           </li>
-        ))}
+          );
+        })}
       </ul>
     </nav>
   );
+}
+
+function titleOf(view: View, size: { nodes: number; edges: number } | undefined): string {
+  const { name, groups } = VIEW_INFO[view];
+  const full = groups ? `${VIEW_INFO[groups].name} ${name}` : name;
+  return size ? `${full}: ${count(size.nodes)} nodes, ${count(size.edges)} edges` : full;
 }
 
 function ShowTitle() {
@@ -135,12 +129,14 @@ const Scroll = styled.div`
   min-height: 0;
   overflow-y: auto;
   padding: 16px 8px;
-  > h2 {
+  > h2,
+  > section > h2 {
     display: flex;
     justify-content: space-between;
     padding: 4px 8px 6px;
   }
-  > h2:not(:first-child) {
+  > h2:not(:first-child),
+  > section > h2 {
     margin-top: 16px;
   }
 `;

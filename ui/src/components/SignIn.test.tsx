@@ -10,10 +10,18 @@ describe('the sign-in', () => {
   });
 
   it('hides what is typed, and shows what went wrong as text', () => {
-    const markup = renderToStaticMarkup(<SignInForm busy problem="<b>no</b>" />);
+    const markup = renderToStaticMarkup(<SignInForm busy problem="<b>no</b>" provider={null} />);
     expect(markup).toContain('type="password"');
     expect(markup).toContain('role="alert">&lt;b&gt;no&lt;/b&gt;</p>');
     expect(markup).toMatch(/<button[^>]*disabled/);
+    expect(markup).not.toContain('Sign in with');
+  });
+
+  it('offers the provider by its name, as text', () => {
+    const markup = renderToStaticMarkup(<SignInForm busy={false} problem="" provider="<i>SSO</i>" />);
+    expect(markup).toMatch(/<button[^>]*type="button"[^>]*>Sign in with &lt;i&gt;SSO&lt;\/i&gt;<\/button>/);
+    expect(markup).toContain('type="password"');
+    expect(markup).not.toContain('role="alert"');
   });
 });
 

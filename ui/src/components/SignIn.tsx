@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from 'react';
 import styled from 'styled-components';
 import { refreshAgents, retryNow } from '../store/live';
-import { beginSession, credentials, useSession } from '../store/session';
+import { beginSession, credentials, signInAtProvider, useSession } from '../store/session';
 import { Button } from './controls';
 
 function again(): void {
@@ -12,11 +12,15 @@ function again(): void {
 // Stands over the page while the aggregator lets nobody in. It can't be closed: there is nothing
 // behind it.
 export function SignIn() {
-  const { asked, busy, problem } = useSession();
-  return asked ? <SignInForm busy={busy} problem={problem} /> : null;
+  const { asked, busy, problem, provider } = useSession();
+  return asked ? <SignInForm busy={busy} problem={problem} provider={provider} /> : null;
 }
 
-export function SignInForm({ busy, problem }: { busy: boolean; problem: string }) {
+function toProvider(): void {
+  void signInAtProvider((address) => location.assign(address));
+}
+
+export function SignInForm({ busy, problem, provider }: { busy: boolean; problem: string; provider: string | null }) {
   const dialog = useRef<HTMLDialogElement>(null);
   const [name, setName] = useState('');
   const [secret, setSecret] = useState('');
@@ -30,6 +34,15 @@ export function SignInForm({ busy, problem }: { busy: boolean; problem: string }
     <Sheet ref={dialog} aria-labelledby="sign-in-title" onClose={() => dialog.current?.showModal()}>
       <form onSubmit={submit}>
         <h1 id="sign-in-title">Sign in</h1>
+        {problem !== '' && <p role="alert">{problem}</p>}
+        {provider !== null && (
+          <>
+            <Button $primary type="button" disabled={busy} onClick={toProvider}>
+              Sign in with {provider}
+            </Button>
+            <Or aria-hidden>or</Or>
+          </>
+        )}
         <label>
           Name
           <input
@@ -51,14 +64,27 @@ export function SignInForm({ busy, problem }: { busy: boolean; problem: string }
             onChange={(event) => setSecret(event.target.value)}
           />
         </label>
-        {problem !== '' && <p role="alert">{problem}</p>}
-        <Button $primary type="submit" disabled={busy}>
+        <Button $primary={provider === null} type="submit" disabled={busy}>
           Sign in
         </Button>
       </form>
     </Sheet>
   );
 }
+
+const Or = styled.span`
+  display: flex;
+  align-items: center;
+  gap: 10px;
+  font-size: 12px;
+  color: var(--text-2);
+  &::before,
+  &::after {
+    content: '';
+    flex: 1;
+    border-top: 1px solid var(--line);
+  }
+`;
 
 const Sheet = styled.dialog`
   width: min(340px, calc(100vw - 24px));

@@ -26,11 +26,13 @@ export function useSituation(): Situation | null {
   const link = useLive((live) => live.link);
   const agents = useLive((live) => live.agents);
   const tls = useLive((live) => live.status?.tls ?? location.protocol === 'https:');
-  const hosts = usePage((page) => page.hosts);
+  const chosen = usePage(
+    ({ hosts, namespaces, networks, labels }) => hosts.length + namespaces.length + networks.length + labels.length,
+  );
   const topology = useTopology(1_000);
   const matches = useMatches(topology);
   const uplink = `${tls ? 'https' : 'http'}://${location.hostname}:4041`;
-  return situation({ link, topology, agents, matches: matches?.size ?? null, hostsChosen: hosts.length > 0, uplink });
+  return situation({ link, topology, agents, matches: matches?.size ?? null, narrowed: chosen > 0, uplink });
 }
 
 // In place of what there is not to see. `over` lies on the map, which shows what does not match faded.

@@ -3,9 +3,10 @@ import styled from 'styled-components';
 import { useTabs, whatOf } from '../store/tabs';
 import { IconButton } from './controls';
 import { FilesView } from './FilesView';
-import { CloseIcon } from './icons';
+import { CloseIcon, WindowIcon } from './icons';
 import { LogView } from './LogView';
 import { NARROW_PX } from './narrow';
+import { openWindow } from './ToolWindowView';
 
 // Its library is as large as the rest of the page.
 const TerminalView = lazy(() => import('./TerminalView'));
@@ -45,6 +46,17 @@ export function TabDrawer() {
             >
               {tab.label} <small>{whatOf(tab)}</small>
             </button>
+            <IconButton
+              type="button"
+              aria-label={`Open the ${whatOf(tab)} of ${tab.label} in a window of its own`}
+              title={tab.kind === 'shell' ? 'Another shell, in a window of its own' : 'In a window of its own'}
+              onClick={() => {
+                // A shell ends with its tab.
+                if (openWindow(tab) && tab.kind !== 'shell') close(tab.key);
+              }}
+            >
+              <WindowIcon size={13} />
+            </IconButton>
             <IconButton type="button" aria-label={`Close the ${whatOf(tab)} of ${tab.label}`} onClick={() => close(tab.key)}>
               <CloseIcon />
             </IconButton>

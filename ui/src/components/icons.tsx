@@ -44,6 +44,31 @@ export const SignOutIcon = (props: IconProps) => (
   </Icon>
 );
 
+export const PinIcon = (props: IconProps) => (
+  <Icon {...props}>
+    <path d="M5.5 2.5h5l-.75 4.5 2.25 2.5h-8L6.25 7z" />
+    <path d="M8 9.5V14" />
+  </Icon>
+);
+
+export const PauseIcon = (props: IconProps) => (
+  <Icon {...props}>
+    <path d="M5.5 3.5v9M10.5 3.5v9" />
+  </Icon>
+);
+
+export const PlayIcon = (props: IconProps) => (
+  <Icon {...props}>
+    <path d="m5 3 7.5 5L5 13z" />
+  </Icon>
+);
+
+export const WindowIcon = (props: IconProps) => (
+  <Icon {...props}>
+    <path d="M9.5 2.5h4v4M13.5 2.5 8 8M7 3.5H2.5v10h10V9" />
+  </Icon>
+);
+
 export const CloseIcon = (props: IconProps) => (
   <Icon {...props}>
     <path d="m4 4 8 8M12 4l-8 8" />

@@ -1,6 +1,7 @@
 import { useCallback, useEffect, useState } from 'react';
 import { ApiError, nodeDetails } from '../api/rest';
 import type { NodeDetails } from '../api/types';
+import { usePage } from '../store/page';
 
 const AGAIN_MS = 2_000;
 // What has ended and is forgotten seldom comes back.
@@ -19,6 +20,7 @@ export function useDetails(
   environment: boolean,
 ): Omit<Answer, 'id'> & { again: () => void } {
   const [answer, setAnswer] = useState<Answer>({ id, details: null, problem: '' });
+  const at = usePage((page) => page.time);
   const [round, setRound] = useState(0);
   const again = useCallback(() => setRound((before) => before + 1), []);
   useEffect(() => {
@@ -27,7 +29,7 @@ export function useDetails(
     const ask = async () => {
       let again = AGAIN_MS;
       try {
-        const details = await nodeDetails(view, id, environment, abort.signal);
+        const details = await nodeDetails(view, id, environment, abort.signal, at);
         setAnswer({ id, details, problem: '' });
       } catch (error) {
         if (abort.signal.aborted) return;
@@ -39,14 +41,15 @@ export function useDetails(
           problem: (error as Error).message,
         }));
       }
-      if (!abort.signal.aborted) timer = setTimeout(() => void ask(), again);
+      // The past does not change.
+      if (!abort.signal.aborted && at === null) timer = setTimeout(() => void ask(), again);
     };
     void ask();
     return () => {
       abort.abort();
       clearTimeout(timer);
     };
-  }, [view, id, environment, round]);
+  }, [view, id, environment, round, at]);
   const { details, problem } = answer.id === id ? answer : { details: null, problem: '' };
   return { details, problem, again };
 }

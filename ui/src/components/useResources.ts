@@ -1,6 +1,7 @@
 import { useEffect, useState } from 'react';
 import { wholeView } from '../api/rest';
 import { useLive } from '../store/live';
+import { usePage } from '../store/page';
 import type { Reported } from '../lib/resources';
 
 const AGAIN_MS = 5_000;
@@ -18,6 +19,7 @@ interface Resources {
 export function useResources(hosts: readonly string[], opened: readonly string[]): Resources {
   const [state, setState] = useState<Omit<Resources, 'all'>>({ reported: null, problem: '' });
   const all = useLive((live) => live.agents.reduce((sum, agent) => sum + agent.processes, 0) <= PROCESSES_MAX);
+  const at = usePage((page) => page.time);
   const chosen = hosts.join('\n');
   const wanted = (all ? hosts : opened).join('\n');
   const none = !all && opened.length === 0;
@@ -30,9 +32,9 @@ export function useResources(hosts: readonly string[], opened: readonly string[]
     const ask = async () => {
       try {
         const [found, containers, processes] = await Promise.all([
-          wholeView('hosts', { ...options, ended: true, hosts: list(chosen) }, abort.signal),
-          wholeView('containers', { ...options, hosts: list(chosen) }, abort.signal),
-          none ? null : wholeView('processes', { ...options, hosts: list(wanted) }, abort.signal),
+          wholeView('hosts', { ...options, ended: true, hosts: list(chosen) }, abort.signal, at),
+          wholeView('containers', { ...options, hosts: list(chosen) }, abort.signal, at),
+          none ? null : wholeView('processes', { ...options, hosts: list(wanted) }, abort.signal, at),
         ]);
         const reported = { hosts: found.nodes, containers: containers.nodes, processes: processes?.nodes ?? [] };
         setState({ reported, problem: '' });
@@ -41,13 +43,13 @@ export function useResources(hosts: readonly string[], opened: readonly string[]
         // What was known stays in sight.
         setState(({ reported }) => ({ reported, problem: (error as Error).message }));
       }
-      if (!abort.signal.aborted) timer = setTimeout(() => void ask(), AGAIN_MS);
+      if (!abort.signal.aborted && at === null) timer = setTimeout(() => void ask(), AGAIN_MS);
     };
     void ask();
     return () => {
       abort.abort();
       clearTimeout(timer);
     };
-  }, [chosen, wanted, none]);
+  }, [chosen, wanted, none, at]);
   return { ...state, all };
 }

@@ -3,10 +3,15 @@ import { VIEWS } from '../api/types';
 import { theMap } from '../graph/handle';
 import { meaning, next, type Action } from '../lib/shortcuts';
 import { changeView } from '../store/drill';
+import { setPaused, useLive } from '../store/live';
 import { useMarks } from '../store/marks';
 import { METRICS, usePage } from '../store/page';
 import { say } from '../store/notice';
+import { goLive, stepTime } from '../store/time';
 import { THEMES, type ThemeName } from '../theme/tokens';
+
+// Through time, by one press.
+const STEP_MS = 10_000;
 
 export async function copyLink(): Promise<void> {
   try {
@@ -28,8 +33,12 @@ function run(action: Action): void {
     resources: () => page.setMode('resources'),
     'metric-before': () => page.setMetric(next(METRICS, page.metric, -1)),
     'metric-after': () => page.setMetric(next(METRICS, page.metric)),
+    earlier: () => stepTime(-STEP_MS),
+    later: () => stepTime(STEP_MS),
+    live: goLive,
     fit: () => theMap()?.fit(),
     clear: () => page.clearFilters(),
+    pause: () => setPaused(!useLive.getState().paused),
     'copy-link': () => void copyLink(),
     theme: () => page.setTheme(next(THEMES, now)),
   };

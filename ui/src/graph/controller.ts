@@ -3,6 +3,7 @@
 
 import { Canvas2dRenderer } from '../render/canvas2d';
 import { makeRenderer } from '../render/choose';
+import { drawingOf } from '../render/drawing';
 import { pictureOf } from '../render/picture';
 import { toScreenX, toScreenY } from '../render/geometry';
 import type { Emphasis, Frame, Renderer, Viewport } from '../render/renderer';
@@ -96,7 +97,9 @@ export class GraphController {
       }),
       usePage.subscribe((now, before) => {
         if (now.metric !== before.metric) this.scheduleScene(0);
-        if (now.search !== before.search || now.health !== before.health) this.updateMatches();
+        if (now.search !== before.search || now.pins !== before.pins || now.health !== before.health) {
+          this.updateMatches();
+        }
         if (now.selected !== before.selected) this.updateSelected(true);
         if (now.place !== before.place && now.view === before.view) this.goTo(now.place);
       }),
@@ -147,6 +150,11 @@ export class GraphController {
     this.invalidate();
     this.drawNow(performance.now());
     return pictureOf(this.renderer.layers, this.palette, devicePixelRatio, caption);
+  }
+
+  drawing(caption: string): Promise<Blob> {
+    if (!this.scene) return Promise.reject(new Error('There is no map yet.'));
+    return drawingOf(this.seen(this.scene), caption);
   }
 
   // Where the person has moved the map to, for the address.
@@ -417,6 +425,10 @@ export class GraphController {
     dataset.drawnSequence = sequence;
   }
 
+  private seen(scene: Scene): Frame {
+    return { scene, viewport: this.viewport, emphasis: this.emphasis, palette: this.palette };
+  }
+
   private drawNow(nowMs: number): void {
     cancelAnimationFrame(this.frame);
     this.frame = 0;
@@ -426,12 +438,7 @@ export class GraphController {
       this.renderer.invalidate();
       this.dirty = { base: true, overlay: true, minimap: this.dirty.minimap };
     }
-    const frame: Frame = {
-      scene: this.scene,
-      viewport: this.viewport,
-      emphasis: this.emphasis,
-      palette: this.palette,
-    };
+    const frame = this.seen(this.scene);
     if (this.dirty.base) {
       const ms = this.renderer.draw(frame, this.moving);
       renderTimes.add(ms);

@@ -4,6 +4,8 @@ export interface MapHandle {
   fit(): void;
   // The map as it is seen, with a line below that says what and when.
   picture(caption: string): Promise<Blob>;
+  // The same as lines and text.
+  drawing(caption: string): Promise<Blob>;
 }
 
 let shown: MapHandle | null = null;

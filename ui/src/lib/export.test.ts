@@ -43,7 +43,7 @@ describe('CSV', () => {
 describe('JSON of the view', () => {
   it('holds what is seen, and the edges between it', () => {
     const topology = topologyOf('a', 'b', 'c');
-    const filters = { search: 'a', health: null, hosts: [] };
+    const filters = { search: 'a', pins: [], health: null, hosts: [] };
     expect(viewOf(topology, null, filters, '#view=containers', 1).edges).toHaveLength(1);
     const some = viewOf(topology, new Set(['0', 'gone']), filters, '#view=containers', 1);
     expect(some.nodes.map(({ id }) => id)).toEqual(['0']);

@@ -51,6 +51,8 @@ export interface ExportedView {
   address: string;
   view: string;
   search: string;
+  // Saved searches in force beside it.
+  pins: readonly string[];
   health: string | null;
   hosts: string[];
   nodes_hidden: number;
@@ -63,7 +65,7 @@ export interface ExportedView {
 export function viewOf(
   topology: Topology,
   only: ReadonlySet<string> | null,
-  { search, health, hosts }: Pick<Linked, 'search' | 'health' | 'hosts'>,
+  { search, pins, health, hosts }: Pick<Linked, 'search' | 'pins' | 'health' | 'hosts'>,
   address: string,
   takenUnixMs: number,
 ): ExportedView {
@@ -74,6 +76,7 @@ export function viewOf(
     address,
     view: topology.view,
     search,
+    pins,
     health,
     hosts,
     nodes_hidden: topology.nodesHidden,

@@ -13,6 +13,11 @@ export function words(search: string): string[] | null {
   return parts.every(plain) ? parts.map((part) => part.toLowerCase()) : null;
 }
 
+// What a node must match: each pinned search, and the one in the search box.
+export function searchesOf({ pins, search }: { pins: readonly string[]; search: string }): string[] {
+  return [...pins, search].map((one) => one.trim()).filter((one) => one !== '');
+}
+
 export function matcher(terms: readonly string[]): (node: TopologyNode) => boolean {
   return (node) => terms.every((term) => matches(node, term));
 }

@@ -8,8 +8,12 @@ export type Action =
   | 'resources'
   | 'metric-before'
   | 'metric-after'
+  | 'earlier'
+  | 'later'
+  | 'live'
   | 'fit'
   | 'clear'
+  | 'pause'
   | 'copy-link'
   | 'theme';
 
@@ -33,7 +37,11 @@ export const SHORTCUTS: readonly { title: string; shortcuts: readonly Shortcut[]
       { keys: ['1', '…', '9'], what: 'The views, in the order of the list' },
       { keys: ['<'], what: 'Metric before', action: 'metric-before' },
       { keys: ['>'], what: 'Next metric', action: 'metric-after' },
+      { keys: [','], what: 'Look 10 s earlier', action: 'earlier' },
+      { keys: ['.'], what: 'Look 10 s later', action: 'later' },
+      { keys: ['n'], what: 'Back to live', action: 'live' },
       { keys: ['q'], what: 'Lift the search and the filters', action: 'clear' },
+      { keys: ['p'], what: 'Stop the map, or let it go on', action: 'pause' },
       { keys: ['l'], what: 'Copy a link to what is seen', action: 'copy-link' },
       { keys: ['c'], what: 'Next theme', action: 'theme' },
     ],

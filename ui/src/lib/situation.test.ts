@@ -12,7 +12,7 @@ const base = {
   topology: whole(),
   agents: [agent(true)],
   matches: null,
-  hostsChosen: false,
+  narrowed: false,
   uplink: 'http://map:4041',
 };
 
@@ -44,6 +44,6 @@ describe('the situation', () => {
   it('offers to lift what leaves nothing', () => {
     const topology = whole({ nodes: [node('a')] });
     expect(situation({ ...base, topology, matches: 0 })?.remedy).toBe('clear-filters');
-    expect(situation({ ...base, hostsChosen: true })?.remedy).toBe('clear-filters');
+    expect(situation({ ...base, narrowed: true })?.remedy).toBe('clear-filters');
   });
 });

@@ -24,13 +24,13 @@ interface Seen {
   agents: readonly AgentInfo[];
   // How many nodes the search and the filters leave; null without any.
   matches: number | null;
-  hostsChosen: boolean;
+  narrowed: boolean;
   // Where agents report to, as far as the page knows.
   uplink: string;
 }
 
 // Null when there is something to see.
-export function situation({ link, topology, agents, matches, hostsChosen, uplink }: Seen): Situation | null {
+export function situation({ link, topology, agents, matches, narrowed, uplink }: Seen): Situation | null {
   const { view, loaded, nodes, nodesHidden } = topology;
   if (!loaded) {
     if (link.kind !== 'waiting') return { tone: 'wait', title: 'Waiting for the map…', text: 'The aggregator has been asked for it.' };
@@ -51,11 +51,11 @@ export function situation({ link, topology, agents, matches, hostsChosen, uplink
       remedy: 'clear-filters',
     };
   }
-  if (hostsChosen) {
+  if (narrowed) {
     return {
       tone: 'plain',
-      title: `No ${nodesOf(view)} on the chosen hosts`,
-      text: 'The view is narrowed to some of the hosts.',
+      title: `No ${nodesOf(view)} of what is chosen`,
+      text: 'The view is narrowed to some hosts, namespaces, networks or labels.',
       remedy: 'clear-filters',
     };
   }

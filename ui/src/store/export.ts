@@ -10,7 +10,7 @@ import { usePage } from './page';
 import { toHash } from './persist';
 import { useSearch } from './search';
 
-export type ExportKind = 'png' | 'csv' | 'json';
+export type ExportKind = 'png' | 'svg' | 'csv' | 'json';
 
 function save(blob: Blob, name: string): void {
   const address = URL.createObjectURL(blob);
@@ -39,9 +39,11 @@ function contents(kind: ExportKind): Promise<Blob> | Blob {
   if (!map) throw new Error('There is a picture of the map only while the map is shown.');
   const what = [`Mesoscope: ${page.view}`, moment(topology.timeUnixMs || Date.now())];
   if (page.search.trim()) what.push(`search: ${page.search.trim()}`);
+  for (const pin of page.pins) what.push(`filter: ${pin}`);
   if (page.health) what.push(`only ${page.health}`);
   if (page.hosts.length > 0) what.push(`${page.hosts.length} of the hosts`);
-  return map.picture(what.join('   ·   '));
+  const caption = what.join('   ·   ');
+  return kind === 'svg' ? map.drawing(caption) : map.picture(caption);
 }
 
 export async function exportView(kind: ExportKind): Promise<void> {

@@ -8,7 +8,7 @@ const topology = applyDiff(emptyTopology('containers'), diff({ reset: true, node
 const none = { search: '', view: 'containers', ids: null } as const;
 
 function matched(search: string, answer: Parameters<typeof matchedNodes>[2] = none) {
-  const ids = matchedNodes(topology, { search, health: null }, answer);
+  const ids = matchedNodes(topology, { search, pins: [], health: null }, answer);
   return ids && [...ids];
 }
 
@@ -31,9 +31,19 @@ describe('what is meant', () => {
     expect(matched('cpu > 2%', { ...answer, view: 'hosts' })).toBeNull();
   });
 
+  it('is what every pinned search and the search mean', () => {
+    const ids = (pins: string[], search: string) => [...matchedNodes(topology, { search, pins, health: null }, none)!];
+    expect(ids(['redis'], '')).toEqual(['1']);
+    expect(ids(['cart'], 'redis')).toEqual(['1']);
+    expect(ids(['cart', 'web'], '')).toEqual([]);
+    // One that only the aggregator can answer: its answer is to all of them together.
+    const answer = { search: 'cpu > 2%\ncart', view: 'containers', ids: new Set(['1']) } as const;
+    expect([...matchedNodes(topology, { search: 'cart', pins: ['cpu > 2%'], health: null }, answer)!]).toEqual(['1']);
+  });
+
   it('is narrowed by the health filter', () => {
     const answer = { search: 'a:b', view: 'containers', ids: new Set(['1', '2']) } as const;
-    expect([...matchedNodes(topology, { search: 'a:b', health: 'critical' }, answer)!]).toEqual(['2']);
-    expect([...matchedNodes(topology, { search: '', health: 'critical' }, none)!]).toEqual(['2']);
+    expect([...matchedNodes(topology, { search: 'a:b', pins: [], health: 'critical' }, answer)!]).toEqual(['2']);
+    expect([...matchedNodes(topology, { search: '', pins: [], health: 'critical' }, none)!]).toEqual(['2']);
   });
 });

@@ -13,12 +13,17 @@ describe('the address', () => {
       mode: 'table',
       metric: 'memory',
       search: 'a&b=c #d <img src=x onerror=alert(1)>',
+      pins: ['image:redis', 'cpu > 2% & "x"'],
       health: 'critical',
       selected: 'process;h 1;7;9%',
       options: { ...defaults.options, processes: { ended: false, unconnected: true } },
       hosts: ['node a', 'b&c'],
+      namespaces: ['shop', 'a b'],
+      networks: ['back&front'],
+      labels: ['team=shop', 'beta'],
       sort: { column: 'label', descending: false },
       place: { x: -120, y: 44, zoom: 1.25 },
+      time: Date.UTC(2026, 10, 21, 12, 0, 4),
     } as Linked;
     expect(fromHash(toHash(page))).toEqual(page);
   });
@@ -44,11 +49,17 @@ describe('the address', () => {
     expect(fromHash('#view=containers&at=NaN,1,1').place).toBeNull();
     expect(fromHash('#view=containers&at=1,1,1e9').place).toBeNull();
     expect(fromHash('#view=containers&at=,,').place).toBeNull();
+    for (const time of ['', 'soon', '-1', '99999999999999']) {
+      expect(fromHash(`#view=containers&time=${time}`).time ?? null, time).toBeNull();
+    }
   });
 
   it('does not let a link grow without bound', () => {
     const hosts = Array.from({ length: 1_000 }, (_, i) => `host=${i}`).join('&');
-    const page = fromHash(`#view=hosts&search=${'x'.repeat(5_000)}&${hosts}`);
+    const pins = Array.from({ length: 1_000 }, (_, i) => `pin=${i}${'x'.repeat(2_000)}`).join('&');
+    const page = fromHash(`#view=hosts&search=${'x'.repeat(5_000)}&${hosts}&${pins}&pin=`);
+    expect(page.pins).toHaveLength(8);
+    expect(page.pins?.[0]).toHaveLength(1_000);
     expect(page.search).toHaveLength(1_000);
     expect(page.hosts).toHaveLength(200);
   });

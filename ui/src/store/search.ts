@@ -4,7 +4,7 @@
 import { create } from 'zustand';
 import { ApiError, searchNodes } from '../api/rest';
 import type { View } from '../api/types';
-import { words } from '../lib/search';
+import { searchesOf, words } from '../lib/search';
 import { optionOf, usePage, type PageState } from './page';
 
 const PAUSE_MS = 250;
@@ -12,7 +12,13 @@ const AGAIN_MS = 3_000;
 // A search that takes long is asked for less often: it may be work for a tenth of the time.
 const REST_FACTOR = 10;
 
+// Searches that are asked together, as one text to compare.
+export function asked(searches: readonly string[]): string {
+  return searches.join('\n');
+}
+
 export interface SearchAnswer {
+  // What was asked for, as `asked` writes it.
   search: string;
   view: View;
   // Null before the first answer.
@@ -31,12 +37,13 @@ export const useSearch = create<SearchAnswer>()(() => ({
   problem: '',
 }));
 
-// What is wrong, without the search itself, which stands right above.
-export function problemOf(error: unknown, search: string): string {
+// What is wrong, without the search in the box, which stands right above.
+export function problemOf(error: unknown, search: string, pins: readonly string[] = []): string {
   // Words alone are answered by the page too.
-  if (words(search)) return '';
+  if (searchesOf({ pins, search }).every(words)) return '';
   if (!(error instanceof ApiError) || error.status !== 400) return (error as Error).message;
-  const text = error.reason.startsWith(`${search}: `) ? error.reason.slice(search.length + 2) : error.reason;
+  const own = `${search.trim()}: `;
+  const text = error.reason.startsWith(own) ? error.reason.slice(own.length) : error.reason;
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
@@ -51,35 +58,45 @@ export function followSearch(): () => void {
     abort = new AbortController();
     const { signal } = abort;
     const page = usePage.getState();
-    const { search, view } = page;
-    if (!search.trim()) {
-      useSearch.setState({ search, view, ids: null, more: false, problem: '' });
+    const { search, pins, view, time } = page;
+    if (searchesOf(page).length === 0) {
+      useSearch.setState({ search: '', view, ids: null, more: false, problem: '' });
       return;
     }
     // An answer to another search stays until the next, so that the map does not flicker; one of
     // another view means nothing here.
     if (useSearch.getState().view !== view) useSearch.setState({ view, ids: null, more: false });
     const kernelThreads = optionOf(page, 'kernel_threads');
-    timer = setTimeout(() => void ask(search, view, kernelThreads, signal), ms);
+    timer = setTimeout(() => void ask(search, pins, view, kernelThreads, time, signal), ms);
   };
 
-  const ask = async (search: string, view: View, kernelThreads: boolean, signal: AbortSignal) => {
+  const ask = async (
+    search: string,
+    pins: readonly string[],
+    view: View,
+    kernelThreads: boolean,
+    time: number | null,
+    signal: AbortSignal,
+  ) => {
     const begun = performance.now();
+    const searches = searchesOf({ pins, search });
     try {
-      const { ids, more } = await searchNodes(search, view, kernelThreads, signal);
-      useSearch.setState({ search, view, ids, more, problem: '' });
+      const { ids, more } = await searchNodes(searches, view, kernelThreads, signal, time);
+      useSearch.setState({ search: asked(searches), view, ids, more, problem: '' });
     } catch (error) {
       if (signal.aborted) return;
-      useSearch.setState({ problem: problemOf(error, search) });
+      useSearch.setState({ problem: problemOf(error, search, pins) });
       // It will not become a search by itself.
       if (error instanceof ApiError && error.status === 400) return;
     }
-    if (!signal.aborted) askIn(Math.max(AGAIN_MS, REST_FACTOR * (performance.now() - begun)));
+    // The past does not change.
+    if (!signal.aborted && time === null) askIn(Math.max(AGAIN_MS, REST_FACTOR * (performance.now() - begun)));
   };
 
-  const asked = (page: PageState) => [page.search, page.view, optionOf(page, 'kernel_threads')].join('\n');
+  const question = (page: PageState) =>
+    [asked(searchesOf(page)), page.view, optionOf(page, 'kernel_threads'), page.time].join('\n');
   const unsubscribe = usePage.subscribe((now, before) => {
-    if (asked(now) !== asked(before)) askIn(PAUSE_MS);
+    if (question(now) !== question(before)) askIn(PAUSE_MS);
   });
   askIn(0);
   return () => {

@@ -1,6 +1,15 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { listAgents } from '../api/rest';
-import { beginSession, credentials, endSession, refreshWho, useSession } from './session';
+import {
+  beginSession,
+  credentials,
+  endSession,
+  refreshProvider,
+  refreshWho,
+  returnFromProvider,
+  signInAtProvider,
+  useSession,
+} from './session';
 
 function answers(status: number, body: unknown) {
   const fetched = vi.fn<typeof fetch>(() => Promise.resolve(new Response(JSON.stringify(body), { status })));
@@ -10,7 +19,7 @@ function answers(status: number, body: unknown) {
 
 afterEach(() => {
   vi.unstubAllGlobals();
-  useSession.setState({ asked: false, busy: false, problem: '', who: null });
+  useSession.setState({ asked: false, busy: false, problem: '', who: null, provider: null });
 });
 
 describe('the session', () => {
@@ -67,5 +76,54 @@ describe('the session', () => {
 
   it('takes a token where no name is given', () => {
     expect(credentials(' ', ' mesoscope_1\n')).toEqual({ token: 'mesoscope_1' });
+  });
+});
+
+class Kept implements Pick<Storage, 'getItem' | 'setItem' | 'removeItem'> {
+  readonly values = new Map<string, string>();
+  getItem = (key: string) => this.values.get(key) ?? null;
+  setItem = (key: string, value: string) => void this.values.set(key, value);
+  removeItem = (key: string) => void this.values.delete(key);
+}
+
+describe('the sign-in by a provider', () => {
+  it('is offered where there is one', async () => {
+    answers(200, { required: true, passwords: false, provider: 'Example' });
+    await refreshProvider();
+    expect(useSession.getState().provider).toBe('Example');
+    answers(500, {});
+    await refreshProvider();
+    expect(useSession.getState().provider).toBe('Example');
+  });
+
+  it('goes to the provider and comes back to what was looked at', async () => {
+    const kept = new Kept();
+    vi.stubGlobal('sessionStorage', kept);
+    vi.stubGlobal('location', { hash: '#view=hosts' });
+    const fetched = answers(200, { location: 'https://sso.example/auth?state=1' });
+    const go = vi.fn();
+    await signInAtProvider(go);
+    expect(fetched.mock.calls[0]).toEqual(['/api/v1/session/oidc', { method: 'POST' }]);
+    expect(go).toHaveBeenCalledWith('https://sso.example/auth?state=1');
+    const back = returnFromProvider(new URL('https://map.example/'), kept as unknown as Storage);
+    expect(back).toEqual({ hash: '#view=hosts', problem: '' });
+    expect(kept.values.size).toBe(0);
+  });
+
+  it('says why the provider can not be asked, and other ways stay open', async () => {
+    answers(502, { error: 'Example does not answer as it should', hint: 'sign in another way' });
+    const go = vi.fn();
+    await signInAtProvider(go);
+    expect(go).not.toHaveBeenCalled();
+    expect(useSession.getState()).toMatchObject({ busy: false, problem: 'Example does not answer as it should.' });
+  });
+
+  it('says why it failed in its own words, whatever the address holds', () => {
+    const problem = (address: string) =>
+      returnFromProvider(new URL(address), new Kept() as unknown as Storage).problem;
+    expect(problem('https://map.example/?sign-in=no-role')).toContain('in no group');
+    expect(problem('https://map.example/?sign-in=Call%20555')).toBe('The sign-in failed.');
+    expect(problem('https://map.example/?sign-in=toString')).toBe('The sign-in failed.');
+    expect(problem('https://map.example/?other=1#view=hosts')).toBe('');
   });
 });

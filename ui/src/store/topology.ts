@@ -6,6 +6,8 @@ export interface Topology {
   view: string;
   sequence: number;
   timeUnixMs: number;
+  // As it was at that time, and not as it is.
+  past: boolean;
   nodes: ReadonlyMap<string, TopologyNode>;
   edges: ReadonlyMap<string, TopologyEdge>;
   incomplete: readonly Incomplete[];
@@ -19,6 +21,7 @@ export function emptyTopology(view: string): Topology {
     view,
     sequence: 0,
     timeUnixMs: 0,
+    past: false,
     nodes: new Map(),
     edges: new Map(),
     incomplete: [],
@@ -37,6 +40,7 @@ export function applyDiff(topology: Topology, diff: TopologyDiff): Topology | nu
     view: topology.view,
     sequence: diff.sequence,
     timeUnixMs: diff.time_unix_ms,
+    past: false,
     nodes: merged(topology.nodes, diff.nodes, diff.nodes_removed),
     edges: merged(topology.edges, diff.edges, diff.edges_removed),
     incomplete: diff.incomplete_changed ? diff.incomplete : topology.incomplete,
@@ -50,6 +54,7 @@ function replaced(diff: TopologyDiff): Topology {
     view: diff.view,
     sequence: diff.sequence,
     timeUnixMs: diff.time_unix_ms,
+    past: diff.past ?? false,
     nodes: new Map(diff.nodes.map((node) => [node.id, node])),
     edges: new Map(diff.edges.map((edge) => [edge.id, edge])),
     incomplete: diff.incomplete,

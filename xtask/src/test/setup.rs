@@ -4,7 +4,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{install, tree};
+use crate::{install, node, tree};
+
+/// Makes requests up from the OpenAPI document.
+const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 
 /// Installs what is missing for `group`: "up", "bench", "bench-ui" or "test".
 pub fn setup(group: &str) -> Result<()> {
@@ -17,7 +20,11 @@ pub fn setup(group: &str) -> Result<()> {
         "bench-ui" => install::ensure(&[install::UP, install::BROWSER].concat()),
         "test" => {
             install::ensure(&[install::UP, install::TEST, install::BENCH].concat())?;
-            promtool()
+            prometheus()?;
+            // A provider to sign in by.
+            node::modules(&tree::root().join("aggregator/tests/oidc"))?;
+            node::python_environment("schemathesis", &[SCHEMATHESIS])?;
+            Ok(())
         }
         _ => bail!("setup knows up, bench, bench-ui and test, not {group:?}"),
     }
@@ -46,10 +53,12 @@ fn docker() -> Vec<install::Need> {
         .collect()
 }
 
-/// promtool out of Debian's Prometheus, unpacked: installing the package would start a server.
-fn promtool() -> Result<()> {
+/// Debian's Prometheus, unpacked: installing the package would start a server.
+fn prometheus() -> Result<()> {
     let bin = tree::tools().join("bin");
-    if tree::on_path("promtool").is_some() || bin.join("promtool").is_file() {
+    let programs = ["prometheus", "promtool"];
+    let is_there = |program: &&str| tree::on_path(program).is_some() || bin.join(program).is_file();
+    if programs.iter().all(is_there) {
         return Ok(());
     }
     let folder = tree::tools().join("prometheus");
@@ -65,7 +74,7 @@ fn promtool() -> Result<()> {
         install::apt(&["update"], &[])?;
         if !download().context("running apt-get download")?.success() {
             bail!(
-                "apt-get download prometheus failed: the alert rules can't be tested without promtool"
+                "apt-get download prometheus failed: alert rules and remote-write can't be tested without it"
             );
         }
     }
@@ -84,7 +93,9 @@ fn promtool() -> Result<()> {
     if !status.success() {
         bail!("unpacking {} failed: {status}", package.display());
     }
-    std::fs::copy(folder.join("usr/bin/promtool"), bin.join("promtool"))
-        .context("copying promtool")?;
+    for program in programs {
+        std::fs::copy(folder.join("usr/bin").join(program), bin.join(program))
+            .with_context(|| format!("copying {program}"))?;
+    }
     Ok(())
 }

@@ -23,7 +23,7 @@ use mesoscope_plugins::Plugins;
 use mesoscope_proto::v1::ControlHello;
 use mesoscope_service::token::Bearer;
 use rand::Rng;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tonic::transport::Endpoint;
 use tonic::{Code, Status};
 
@@ -94,7 +94,8 @@ pub struct Used {
 /// How the containers of this node are controlled.
 #[derive(Debug)]
 pub(super) struct Control {
-    pub(super) endpoint: Endpoint,
+    /// Where the map's stream is: control goes to the same aggregator.
+    pub(super) target: watch::Receiver<Option<Endpoint>>,
     pub(super) bearer: Option<Bearer>,
     pub(super) hello: ControlHello,
     pub(super) engines: Engines,
@@ -104,12 +105,26 @@ pub(super) struct Control {
 
 /// Dials for ever.
 pub(super) async fn run(control: Control) {
+    let mut target = control.target.clone();
     let began = Instant::now();
     let pace = Arc::new(Mutex::new(Pace::new(LOG_BYTES_PER_S)));
     let mut backoff = BACKOFF_MIN;
     let mut told = None;
     loop {
-        let (status, lived) = session::run(&control, &pace, began).await;
+        let Ok(endpoint) = target.wait_for(Option::is_some).await.map(|it| it.clone()) else {
+            return;
+        };
+        let Some(endpoint) = endpoint else {
+            continue;
+        };
+        let (status, lived) = tokio::select! {
+            ended = session::run(&control, &endpoint, &pace, began) => ended,
+            // Another aggregator looks after this agent, or none does.
+            _ = target.changed() => {
+                backoff = BACKOFF_MIN;
+                continue;
+            }
+        };
         if lived {
             backoff = BACKOFF_MIN;
             told = None;
@@ -121,7 +136,8 @@ pub(super) async fn run(control: Control) {
         }
         let pause = if unknown { UNKNOWN_PAUSE } else { backoff };
         let pause = pause.mul_f64(rand::rng().random_range(0.5..1.0));
-        tokio::time::sleep(pause).await;
+        // A new target need not wait.
+        let _ = tokio::time::timeout(pause, target.changed()).await;
         backoff = (backoff * 2).min(BACKOFF_MAX);
     }
 }

@@ -15,6 +15,7 @@ use rustc_hash::FxHashMap;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Endpoint;
 use tonic::{Request, Status};
 
 use super::Control;
@@ -33,10 +34,11 @@ const REQUEST_BYTES_MAX: usize = 64 << 10;
 /// Serves until the stream ends; gives why, and whether the aggregator was there.
 pub(super) async fn run(
     control: &Control,
+    endpoint: &Endpoint,
     pace: &Arc<Mutex<Pace>>,
     began: Instant,
 ) -> (Status, bool) {
-    let channel = match control.endpoint.connect().await {
+    let channel = match endpoint.connect().await {
         Ok(channel) => channel,
         Err(error) => return (Status::unavailable(error.to_string()), false),
     };

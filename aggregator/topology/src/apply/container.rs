@@ -1,6 +1,6 @@
 //! Containers: what the cgroup and the runtime say, metrics, cgroup events.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use mesoscope_proto::{
     address,
@@ -14,7 +14,7 @@ use crate::{
     error::ChangeRefused,
     graph::Subject,
     keys::{AgentKey, ContainerKey},
-    places::AddressOwner,
+    places::{AddressOwner, scoped},
     plugins::About,
 };
 
@@ -52,8 +52,18 @@ impl Topology {
         if new {
             self.touch_host(agent);
         }
-        if before.name != self.containers[key].record.name {
+        let now = &self.containers[key].record;
+        let (renamed, moved) = (
+            before.name != now.name,
+            before.labels != now.labels
+                || before.pod_namespace != now.pod_namespace
+                || before.network_mode != now.network_mode,
+        );
+        if renamed || moved {
+            // Their second line has the name; the rest decides which views show them.
             self.touch_processes_in(key);
+        }
+        if renamed {
             for ip in own_addresses(&self.containers[key].record) {
                 self.address_moved(agent, ip, now_ms);
             }
@@ -174,12 +184,40 @@ impl Topology {
 
     /// An address has come to, or left, a host or container: connections to it may belong elsewhere.
     pub(crate) fn address_moved(&mut self, agent: AgentKey, ip: IpAddr, now_ms: u64) {
+        self.touch_named(ip);
         for end in self.ends_pointing_to(agent, ip) {
             let mut changed = self.rejoin(end);
             if !changed.contains(&end) {
                 changed.push(end);
             }
             self.redraw(&changed, now_ms);
+        }
+    }
+
+    /// The name that DNS has for a container: for the first by the alphabet of its addresses that
+    /// have one. Where others have the address too, what its own host knows of it counts.
+    pub(crate) fn dns_name_of(&self, container: &Container) -> Option<Arc<str>> {
+        let of_address = |ip: IpAddr| {
+            let own = scoped(container.agent, ip).0.is_some();
+            let here = |owner: &AddressOwner| owner.agent == container.agent;
+            if own || !self.places.all_owners(ip).iter().all(here) {
+                return self.names.get(container.agent, ip);
+            }
+            self.names.of_any(ip)
+        };
+        let names = own_addresses(&container.record)
+            .into_iter()
+            .filter_map(of_address);
+        names.map(|name| name.name.clone()).min()
+    }
+
+    /// An address has another name, or another owner: the containers that have it may be called
+    /// otherwise.
+    pub(crate) fn touch_named(&mut self, ip: IpAddr) {
+        let owners = self.places.all_owners(ip).iter();
+        let containers: Vec<_> = owners.filter_map(|owner| owner.container).collect();
+        for container in containers {
+            self.touch_container(container);
         }
     }
 
@@ -221,6 +259,7 @@ impl Topology {
         };
         for ip in own_addresses(&entry.record) {
             self.places.disown(ip, owner);
+            self.touch_named(ip);
         }
         for (protocol, host_port, _) in published(&entry.record) {
             self.places.unpublish(entry.agent, protocol, host_port, key);

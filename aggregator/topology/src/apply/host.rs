@@ -128,7 +128,11 @@ impl Topology {
         if !is_name(&name.name) {
             return Err(ChangeRefused::Malformed("the name of an address"));
         }
-        if self.names.insert(agent, ip, &name.name, name.from_answer) {
+        let changed = self.names.insert(agent, ip, &name.name, name.from_answer);
+        for ip in &changed {
+            self.touch_named(*ip);
+        }
+        if !changed.is_empty() {
             for end in self.ends_pointing_to(agent, ip) {
                 let of_agent = self.ends[end].agent == agent;
                 if of_agent && self.ends[end].peer.is_none() {

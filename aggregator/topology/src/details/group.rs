@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mesoscope_proto::v1;
 
-use super::CHILDREN_MAX;
+use super::Part;
 use crate::{
     Topology, ViewKind,
     end::Drawn,
@@ -18,7 +18,12 @@ const REFERENCES_MAX: usize = 100;
 
 impl Topology {
     /// Everything known of a group; `None` when nothing is in it.
-    pub(super) fn group_details(&self, grouping: &Grouping, id: &str) -> Option<v1::NodeDetails> {
+    pub(super) fn group_details(
+        &self,
+        grouping: &Grouping,
+        id: &str,
+        connections: Part,
+    ) -> Option<v1::NodeDetails> {
         if id.starts_with("pseudo;") && !id.starts_with("pseudo;clients;") {
             return None;
         }
@@ -55,7 +60,6 @@ impl Topology {
             });
         }
         children.sort_by(|a, b| (&a.label, &a.id).cmp(&(&b.label, &b.id)));
-        children.truncate(CHILDREN_MAX);
         let known: BTreeSet<String> = node.parents.iter().map(|known| known.id.clone()).collect();
         let new = hosts.into_values().filter(|host| !known.contains(&host.id));
         node.parents.extend(new.take(REFERENCES_MAX));
@@ -78,7 +82,7 @@ impl Topology {
         let endpoint = Endpoint::parse(id);
         let wanted =
             |drawn: &Drawn| endpoint.is_none_or(|endpoint| self.reaches(drawn, &nodes, endpoint));
-        self.add_connections(base, &members, wanted, &mut details);
+        self.add_connections(base, &members, wanted, connections, &mut details);
         details.node = Some(node);
         Some(details)
     }

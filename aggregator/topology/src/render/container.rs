@@ -23,7 +23,7 @@ impl Topology {
             state: state_name(record.state()).into(),
             health: health.level.into(),
             health_reason: health.reason,
-            metadata: summary(container),
+            metadata: summary(container, self.dns_name_of(container).as_deref()),
             metrics: metrics(container, agent.host.as_deref()),
             parents: vec![host_ref(agent)],
             children: container.processes,
@@ -45,7 +45,7 @@ pub(crate) fn state_name(state: ContainerState) -> &'static str {
     }
 }
 
-fn summary(container: &Container) -> Vec<v1::Field> {
+fn summary(container: &Container, dns_name: Option<&str>) -> Vec<v1::Field> {
     let record = &container.record;
     let mut fields = Fields::default();
     fields.add(
@@ -55,6 +55,7 @@ fn summary(container: &Container) -> Vec<v1::Field> {
         container.id.get(..12).unwrap_or(&container.id),
     );
     fields.text("image", "Image", &record.image);
+    fields.text("dns_name", "DNS name", dns_name.unwrap_or_default());
     fields.text("runtime", "Runtime", &record.runtime);
     if !record.pod_name.is_empty() {
         fields.text(

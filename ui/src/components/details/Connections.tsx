@@ -1,15 +1,30 @@
 import { useState } from 'react';
 import styled from 'styled-components';
+import { nodeConnections } from '../../api/rest';
 import type { ConnectionDetails, Endpoint, NodeDetails } from '../../api/types';
 import { bytes, count, joined, microseconds } from '../../lib/format';
+import { say } from '../../store/notice';
+import { usePage } from '../../store/page';
 import { LinkButton, SectionTitle } from '../controls';
 
 const SHOWN = 12;
 
 // The sockets themselves, one by one.
-export function Connections({ details }: { details: NodeDetails }) {
+export function Connections({ details, view, id }: { details: NodeDetails; view: string; id: string }) {
   const [all, setAll] = useState(false);
-  const { connections, connections_left_out: leftOut } = details;
+  const [more, setMore] = useState<ConnectionDetails[]>([]);
+  const [end, setEnd] = useState(false);
+  const connections = [...details.connections, ...more];
+  const leftOut = end ? 0 : Math.max(0, details.connections_left_out - more.length);
+  const load = async () => {
+    try {
+      const answer = await nodeConnections(view, id, connections.length, usePage.getState().time);
+      setMore([...more, ...answer.connections]);
+      setEnd(answer.cursor === null);
+    } catch (error) {
+      say((error as Error).message);
+    }
+  };
   if (connections.length === 0) return null;
   const shown = all ? connections : connections.slice(0, SHOWN);
   return (
@@ -27,7 +42,11 @@ export function Connections({ details }: { details: NodeDetails }) {
           {all ? 'Show fewer' : `Show ${count(connections.length)}`}
         </LinkButton>
       )}
-      {leftOut > 0 && all && <p>{count(leftOut)} more are not listed.</p>}
+      {leftOut > 0 && all && (
+        <LinkButton type="button" onClick={() => void load()}>
+          List some of {count(leftOut)} more
+        </LinkButton>
+      )}
     </section>
   );
 }
@@ -97,7 +116,8 @@ const List = styled.ul`
   li[data-failed='true'] i {
     color: var(--critical-text);
   }
-  & + button {
+  & ~ button {
+    display: block;
     margin-top: 6px;
   }
 `;

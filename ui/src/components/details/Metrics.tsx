@@ -4,6 +4,7 @@ import { joined, quantity } from '../../lib/format';
 import { line, SPANS, type Point, type Span } from '../../lib/series';
 import { HISTORY_SPAN_MS } from '../../store/history';
 import { history } from '../../store/live';
+import { usePage } from '../../store/page';
 import { Segmented } from '../controls';
 import { Sparkline } from '../Sparkline';
 import { useSeries, useSpan } from '../useSeries';
@@ -14,7 +15,9 @@ const CHOICES = Object.entries(SPANS).map(([span, { text }]) => [span as Span, t
 export function Metrics({ node }: { node: TopologyNode }) {
   const span = useSpan((chosen) => chosen.span);
   const { stored, absent } = useSeries(node.id, span);
-  const nowMs = performance.now();
+  // In the past there is nothing after the answer.
+  const past = usePage((page) => page.time !== null);
+  const nowMs = past && stored ? stored.receivedMs : performance.now();
   // Without a series there is only what the page saw.
   const spanMs = absent ? HISTORY_SPAN_MS : SPANS[span].lastMs;
   return (
@@ -23,7 +26,7 @@ export function Metrics({ node }: { node: TopologyNode }) {
         <Row
           key={metric.key}
           metric={metric}
-          points={line(stored, history.of(node.id, metric.key), metric.key, spanMs, nowMs)}
+          points={line(stored, past ? [] : history.of(node.id, metric.key), metric.key, spanMs, nowMs)}
           spanMs={spanMs}
         />
       ))}
