@@ -26,6 +26,7 @@ mod openapi;
 mod page;
 mod reports;
 mod rest;
+mod plugins;
 mod search;
 mod series;
 mod settings;
