@@ -16,6 +16,8 @@ need crun crun
 need promtool prometheus
 need setpriv util-linux
 need systemd-analyze systemd
+need java default-jre-headless
+need go golang-go
 python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
 if [ ${#missing[@]} -gt 0 ]; then
   echo "installing ${missing[*]}"

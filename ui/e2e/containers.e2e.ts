@@ -99,6 +99,39 @@ describe.runIf(hasDocker())('containers', () => {
     await expect.poll(() => docker('exec', shop.id, '/bin/cat', '/tmp/note'), { timeout: 30_000 }).toBe('kept');
   });
 
+  it('show their files, and take and give some', async () => {
+    await press('Files');
+    const files = drawer.getByLabel(`Files of ${shop.name}`);
+    await files.getByRole('button', { name: 'tmp/' }).click({ timeout: 30_000 });
+    await files.getByRole('button', { name: 'note', exact: true }).click({ timeout: 30_000 });
+    await drawer.getByLabel('Contents of /tmp/note').getByText('kept').waitFor({ timeout: 30_000 });
+    await drawer.getByRole('button', { name: 'Back' }).click();
+    const saved = page.waitForEvent('download');
+    await files.getByRole('button', { name: 'Download note' }).click({ timeout: 30_000 });
+    expect(readFileSync(await (await saved).path(), 'utf8')).toBe('kept\n');
+    const file = { name: 'brought.txt', mimeType: 'text/plain', buffer: Buffer.from('from the page\n') };
+    await drawer.getByTestId('upload').setInputFiles(file);
+    await files.getByRole('button', { name: 'brought.txt', exact: true }).waitFor({ timeout: 30_000 });
+    expect(docker('exec', shop.id, '/bin/cat', '/tmp/brought.txt')).toBe('from the page');
+    await drawer.getByRole('tab', { name: 'shell' }).click();
+  });
+
+  it('are marked in the table, and several are paused at once', async () => {
+    const names = [shop, customer].map(({ name }) => name);
+    for (const name of names) await page.getByRole('checkbox', { name: `Mark ${name}` }).click({ timeout: 30_000 });
+    const bulk = page.getByTestId('bulk');
+    await bulk.getByText('2 containers marked').waitFor();
+    const change = async (verb: string, state: string) => {
+      await bulk.getByRole('button', { name: `${verb} 2` }).first().click({ timeout: 30_000 });
+      const question = bulk.getByRole('alertdialog');
+      await question.getByRole('button', { name: `${verb} 2` }).click({ timeout: 30_000 });
+      await expect.poll(() => [shop.state, customer.state], { timeout: 60_000 }).toEqual([state, state]);
+    };
+    await change('Pause', 'paused');
+    await change('Unpause', 'running');
+    await bulk.getByRole('button', { name: 'Unmark all' }).click();
+  });
+
   it('are as tall as their terminals want, by pointer and by keyboard', async () => {
     const handle = page.getByRole('separator', { name: 'Height of logs and terminals' });
     const height = async () => (await drawer.boundingBox())!.height;

@@ -155,6 +155,7 @@ fn any_facts() -> impl Strategy<Value = NodeFacts> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn nothing_gets_through_that_the_manifest_does_not_name(
         nodes in prop::collection::vec(any_facts(), 0..5)

@@ -67,7 +67,10 @@ pub async fn run(config: Config, edges: Edges, drain: CancellationToken) -> anyh
     if let Some(mut task) = plugins_task {
         // Nobody listens to them any more.
         drop(driver.plugins.take());
-        if tokio::time::timeout(PLUGINS_PATIENCE, &mut task).await.is_err() {
+        if tokio::time::timeout(PLUGINS_PATIENCE, &mut task)
+            .await
+            .is_err()
+        {
             task.abort();
         }
     }

@@ -15,6 +15,7 @@
 //! | `files.rs` | files of containers |
 //! | `bulk.rs` | one action on many containers |
 //! | `exec.rs` | commands in containers |
+//! | `plugins.rs` | controls of plugins |
 //! | `terminal.rs` | terminals in containers, live |
 //! | `websocket.rs` | a view, live |
 //! | `observe.rs` | the same for gRPC, and the event stream |
@@ -48,6 +49,7 @@ mod page;
 mod parameters;
 mod query;
 mod reports;
+mod plugins;
 mod rest;
 mod routes;
 mod search;

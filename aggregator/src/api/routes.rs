@@ -5,8 +5,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    Api, audit, bulk, control, exec, figures, files, graph, metrics, oidc, openapi, reports, rest,
-    search, series, session, terminal, tier2, tokens, websocket,
+    Api, audit, bulk, control, exec, figures, files, graph, metrics, oidc, openapi, plugins, reports,
+    rest, search, series, session, terminal, tier2, tokens, websocket,
 };
 
 /// For who is let in.
@@ -14,6 +14,7 @@ pub(super) fn guarded() -> OpenApiRouter<Api> {
     OpenApiRouter::default()
         .routes(routes!(rest::topology))
         .routes(routes!(rest::node))
+        .routes(routes!(plugins::press))
         .routes(routes!(rest::agents))
         .routes(routes!(tier2::switch))
         .routes(routes!(search::search))

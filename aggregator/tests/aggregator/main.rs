@@ -26,6 +26,7 @@ mod observe;
 mod oidc;
 mod openapi;
 mod page;
+mod plugins;
 mod remote_write;
 mod reports;
 mod rest;

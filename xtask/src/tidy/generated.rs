@@ -10,6 +10,8 @@ use crate::tree;
 const CONFIGURATION: &str = "docs/configuration.md";
 /// The document of REST.
 const OPENAPI: &str = "docs/openapi.json";
+/// The interface of plugins.
+const PLUGIN_API: &str = "docs/plugin-api.json";
 const AGGREGATOR: &str = "mesoscope-aggregator";
 
 /// What stands above the generated part.
@@ -40,10 +42,30 @@ pub fn check(fix: bool) -> Result<Vec<String>> {
     }
     let document = print(AGGREGATOR, "--print-openapi")? + "\n";
     let mut complaints = Vec::new();
-    for (path, text) in [(CONFIGURATION, reference), (OPENAPI, document)] {
+    let plugin_api = plugin_api()?;
+    for (path, text) in [
+        (CONFIGURATION, reference),
+        (OPENAPI, document),
+        (PLUGIN_API, plugin_api),
+    ] {
         complaints.extend(compare(path, &text, fix)?);
     }
     Ok(complaints)
+}
+
+/// The document of the interface of plugins, from its messages.
+fn plugin_api() -> Result<String> {
+    let mut cargo = tree::cargo();
+    cargo.args(["run", "--quiet", "--locked", "-p", "mesoscope-plugin"]);
+    cargo.args(["--features", "openapi", "--example", "plugin-api"]);
+    let output = cargo.output().context("running cargo")?;
+    if !output.status.success() {
+        bail!(
+            "printing the interface of plugins failed: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned() + "\n")
 }
 
 /// What a program says of itself.

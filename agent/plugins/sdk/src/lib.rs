@@ -33,9 +33,12 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`messages`] | what agent and plugin say to each other, as `docs/plugin-api.json` describes it |
+//! | `openapi` | the same as a document (with the feature `openapi`) |
 //! | [`server`] | the server of a plugin, on its unix socket |
 
 pub mod messages;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 pub mod server;
 
 pub use messages::{

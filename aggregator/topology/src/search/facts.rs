@@ -53,7 +53,12 @@ impl Topology {
             let mut fields = Fields::default();
             fields.text("plugin", "Plugin", &said.plugin);
             for field in &said.metadata {
-                fields.add(&field.key, &field.label, &field.r#type, field.value.as_str());
+                fields.add(
+                    &field.key,
+                    &field.label,
+                    &field.r#type,
+                    field.value.as_str(),
+                );
             }
             facts.extend(fields.0.into_iter().map(plain));
             let metrics = said.metrics.iter().map(|metric| v1::Metric {
