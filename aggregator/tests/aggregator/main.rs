@@ -15,6 +15,7 @@ mod agent;
 mod binary;
 mod configuration;
 mod control;
+mod filters;
 mod garbage;
 mod graph;
 mod hostile;
