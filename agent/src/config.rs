@@ -103,6 +103,10 @@ pub struct Config {
     #[arg(long, default_value = "/run/mesoscope/plugins", value_name = "FOLDER")]
     pub plugins_run_dir: PathBuf,
 
+    /// Leave out the arguments of processes: they may hold secrets. The program is still told
+    #[arg(long)]
+    pub omit_arguments: bool,
+
     /// Longest time that a change waits for its batch
     #[arg(long, default_value = "100ms", value_name = "DURATION")]
     pub batch_interval: Duration,

@@ -1,5 +1,6 @@
 //! The configuration of the aggregator.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -13,10 +14,13 @@ use mesoscope_service::logs::LogArgs;
 use mesoscope_service::tls::{self, ServerFiles, TlsError};
 use mesoscope_service::token::{TokenError, Tokens};
 use mesoscope_service::units::{ByteSize, Duration};
-use mesoscope_topology::Limits;
+use mesoscope_topology::{Limits, OwnService, OwnServiceError};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::oidc::{self, OidcError};
 use crate::remote_write::RemoteWriteArgs;
+use crate::links::{LinkTemplate, LinkTemplateError};
 use crate::webhooks::{self, Hook, HooksError, Patience};
 
 const SERIES_RETENTION: RangeInclusive<std::time::Duration> =
@@ -80,6 +84,10 @@ pub struct Config {
     #[arg(long, value_name = "ORIGIN", value_parser = origin)]
     pub cors_origin: Vec<String>,
 
+    /// Origin of another site whose pages may show the map within them (an iframe); may be repeated
+    #[arg(long, value_name = "ORIGIN", value_parser = origin)]
+    pub frame_ancestor: Vec<String>,
+
     /// How long the audit in --data-dir is kept
     #[arg(long, default_value = "365d")]
     pub audit_retention: Duration,
@@ -140,6 +148,18 @@ pub struct Config {
     #[command(flatten)]
     pub remote_write: RemoteWriteArgs,
 
+    /// What stands outside under a name of its own: NAME=ADDRESS, NAME=NETWORK or NAME=DNS-NAME (*.name: all below it); may be repeated
+    #[arg(long, value_name = "NAME=PATTERN", value_parser = own_service)]
+    pub own_service: Vec<OwnService>,
+
+    /// Filter offered in views of processes and containers: NAME:LABEL=VALUE or NAME:LABEL; may be repeated
+    #[arg(long, value_name = "NAME:LABEL=VALUE", value_parser = label_filter)]
+    pub label_filter: Vec<LabelFilter>,
+
+    /// Link in the details of nodes: LABEL=URL with fields of the node in braces; may be repeated
+    #[arg(long, value_name = "LABEL=URL", value_parser = node_link)]
+    pub node_link: Vec<LinkTemplate>,
+
     /// Log output
     #[command(flatten)]
     pub logs: LogArgs,
@@ -198,6 +218,45 @@ fn origin(text: &str) -> Result<String, String> {
             Err("not an origin (https://grafana.example, in lower case, without a path)".to_owned())
         }
     }
+}
+
+/// A filter of views by a label of containers, with a name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct LabelFilter {
+    /// What it is called.
+    pub name: String,
+    /// As the parameter `label` of a view: `key=value`, or `key` for any value.
+    pub label: String,
+}
+
+impl fmt::Display for LabelFilter {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(to, "{}:{}", self.name, self.label)
+    }
+}
+
+/// Value parser of a filter by label. A name has no colon; labels may.
+fn label_filter(text: &str) -> Result<LabelFilter, String> {
+    let fits = |part: &str, most: usize| {
+        !part.is_empty() && part.trim() == part && part.len() <= most && !part.chars().any(char::is_control)
+    };
+    match text.split_once(':') {
+        Some((name, label)) if fits(name, 64) && fits(label, 256) && !label.starts_with('=') => {
+            Ok(LabelFilter {
+                name: name.to_owned(),
+                label: label.to_owned(),
+            })
+        }
+        _ => Err("not NAME:LABEL=VALUE or NAME:LABEL (Team shop:com.example.team=shop)".to_owned()),
+    }
+}
+
+fn own_service(text: &str) -> Result<OwnService, String> {
+    text.parse().map_err(|error: OwnServiceError| error.to_string())
+}
+
+fn node_link(text: &str) -> Result<LinkTemplate, String> {
+    text.parse().map_err(|error: LinkTemplateError| error.to_string())
 }
 
 impl Config {

@@ -12,6 +12,7 @@
 //! | [`remote_write`] | values, written to a Prometheus for a longer history |
 //! | [`oidc`] | sign-in by an OpenID Connect provider |
 //! | [`webhooks`] | what happens, told to other programs |
+//! | [`links`] | links from nodes to other pages |
 //! | [`views`] | views shared by their subscribers, merged for slow ones |
 //! | [`events`] | the event stream and its filters |
 //! | [`api`] | REST, WebSocket, gRPC, metrics, the page |
@@ -26,6 +27,7 @@ pub mod control;
 pub mod core;
 pub mod events;
 pub mod ingest;
+pub mod links;
 pub mod metrics;
 pub mod oidc;
 pub mod outward;

@@ -28,7 +28,7 @@ use crate::metrics::Metrics;
 use crate::remote_write::{RemoteWrite, Wanted};
 use crate::series::Recorder;
 use crate::sign_in;
-use crate::store::{Presence, Settings};
+use crate::store::{self, Filters, Presence, Settings};
 use crate::views::Views;
 use crate::webhooks::{Hook, Webhooks};
 
@@ -59,6 +59,7 @@ pub struct Server {
     webhooks: Vec<Hook>,
     remote_write: Option<Wanted>,
     settings: Arc<Settings>,
+    filters: Arc<Filters>,
     sign_in: Arc<SignIn>,
     http: Listener,
     grpc: Listener,
@@ -77,7 +78,7 @@ pub async fn bind(
     drain: CancellationToken,
 ) -> anyhow::Result<Server> {
     allow_connections();
-    let settings = Arc::new(Settings::open(config.data_dir.as_deref())?);
+    let (settings, filters) = store::open(config.data_dir.as_deref())?;
     let sign_in = Arc::new(sign_in::open(config, &security)?);
     let (http_address, grpc_address) = (config.http_address(), config.grpc_address());
     let http = Listener::bind(
@@ -99,7 +100,8 @@ pub async fn bind(
         security,
         webhooks,
         remote_write,
-        settings,
+        settings: Arc::new(settings),
+        filters: Arc::new(filters),
         sign_in,
         http,
         grpc,
@@ -133,6 +135,7 @@ impl Server {
             webhooks,
             remote_write,
             settings,
+            filters,
             sign_in,
             http,
             grpc,
@@ -151,6 +154,7 @@ impl Server {
             .set((security.posture == Posture::Insecure).into());
         metrics.settings.kept.set(settings.are_kept().into());
         let core = Core::new(config.limits());
+        core.change(|topology, _, _| topology.name_services(config.own_service.clone()));
         let series = Arc::new(Recorder::new(config.series_limits()));
         let registry = Registry::new(
             core.clone(),
@@ -173,6 +177,11 @@ impl Server {
             registry: registry.clone(),
             series: series.clone(),
             settings: settings.clone(),
+            filters,
+            overviews: Arc::default(),
+            dumps: api::Dumps::default(),
+            label_filters: config.label_filter.clone().into(),
+            links: config.node_link.clone().into(),
             control: Arc::default(),
             terminal_idle: *config.terminal_idle,
             webhooks: webhooks.clone(),
@@ -183,6 +192,7 @@ impl Server {
             reporters: security.agents.clone(),
             reports: Api::report_turns(),
             sign_in: sign_in.clone(),
+            frames: api::Frames::new(&config.frame_ancestor)?,
             cors_origins: config.cors_origin.clone().into(),
             audit_readers: Arc::new(Semaphore::new(AUDIT_READERS_MAX)),
             audit: audit.clone(),

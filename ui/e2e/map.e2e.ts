@@ -1,6 +1,7 @@
 // The page against a running aggregator: MESOSCOPE_URL says where, MESOSCOPE_SCREENSHOT (a path that
 // ends in .png) where to leave a picture, CHROMIUM which browser.
 
+import { readFile } from 'node:fs/promises';
 import { chromium, type Browser, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
@@ -209,11 +210,15 @@ describe('the page', () => {
 
   it('saves what is seen', async () => {
     await page.getByRole('radio', { name: 'Graph' }).click();
-    for (const [item, ending] of [['map as PNG', 'png'], ['table as CSV', 'csv'], ['view as JSON', 'json']] as const) {
+    const files = [['map as PNG', 'png'], ['map as SVG', 'svg'], ['table as CSV', 'csv'], ['view as JSON', 'json']] as const;
+    for (const [item, ending] of files) {
       await page.getByRole('button', { name: 'Share and export' }).click();
       const saved = page.waitForEvent('download');
       await page.getByRole('menuitem', { name: item }).click();
       expect((await saved).suggestedFilename()).toMatch(new RegExp(`^mesoscope-processes-.*\\.${ending}$`));
+      if (ending !== 'svg') continue;
+      const drawing = await readFile(await (await saved).path(), 'utf8');
+      expect(drawing).toMatch(/^<svg [^]*<path [^]*<text [^]*Mesoscope: processes/);
     }
   });
 

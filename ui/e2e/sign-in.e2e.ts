@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { chromium, type Browser, type Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
 const binary = process.env.MESOSCOPE_AGGREGATOR ?? resolve('../target/release/mesoscope-aggregator');
 const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
@@ -62,9 +62,7 @@ beforeAll(async () => {
   );
   const words = ['--port', String(port), '--grpc-port', '0', '--oidc-file', file];
   children.push(spawn(binary, words, { stdio: 'ignore' }));
-  await expect
-    .poll(() => fetch(`${address}/health`).then((answer) => answer.status, () => 0), { timeout: 20_000 })
-    .toBe(200);
+  await vi.waitFor(async () => expect((await fetch(`${address}/health`)).status).toBe(200), { timeout: 20_000, interval: 100 });
   browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] });
 });
 

@@ -34,6 +34,9 @@ pub(super) async fn start(config: &Config, edges: &Edges) -> anyhow::Result<Driv
     let cgroup_capability = tree.as_ref().map(CgroupTree::capability);
     let tree = SharedTree::new(tree);
     let mut state = NodeState::new(Limits::default(), Clock::new(), Box::new(tree.clone()));
+    if config.omit_arguments {
+        state.omit_arguments();
+    }
     let mut reader = Reader::start(paths.clone()).context("starting the reader's thread")?;
     let rungs = Rungs::of(
         &capture

@@ -142,6 +142,11 @@ pub(super) async fn latest(
 #[utoipa::path(get, path = "/api/v1/query/stats", tag = "query", operation_id = "query_stats",
     responses((status = 200, description = "Figures", body = Figures)))]
 pub(super) async fn stats(State(api): State<Api>) -> Json<Figures> {
+    Json(figures(&api))
+}
+
+/// How much is known, and how full everything is.
+pub(super) fn figures(api: &Api) -> Figures {
     let now_ms = api.core.now_ms();
     let (agents, stats) = {
         let topology = api.core.read();
@@ -151,7 +156,7 @@ pub(super) async fn stats(State(api): State<Api>) -> Json<Figures> {
     let sum = |of: fn(&AgentInfo) -> u32| agents.iter().map(|agent| u64::from(of(agent))).sum();
     let series = api.series.stats();
     let whole = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
-    Json(Figures {
+    Figures {
         time_unix_ms: now_ms,
         started_unix_ms: api.core.started_ms(),
         agents: agents.len(),
@@ -179,7 +184,7 @@ pub(super) async fn stats(State(api): State<Api>) -> Json<Figures> {
                 total: counter.total,
             })
             .collect(),
-    })
+    }
 }
 
 #[cfg(test)]

@@ -150,6 +150,7 @@ fn bounds(api: &Api) -> prometheus::Result<Vec<MetricFamily>> {
     let (agents, containers) = api.settings.fill();
     set("settings_agents", agents, store::AGENTS_MAX);
     set("settings_containers", containers, store::CONTAINERS_MAX);
+    set("filters", api.filters.count(), store::FILTERS_MAX);
     let (searches, most) = api.searches.fill();
     set("searches", searches, most);
     let (reports, most) = api.reports_fill();

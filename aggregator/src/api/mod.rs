@@ -7,6 +7,9 @@
 //! | `rest.rs` | topology, node details, agents, health |
 //! | `reports.rs` | reporters, and what they report |
 //! | `figures.rs` | the map in parts, the latest of an agent, figures |
+//! | `debug.rs` | all that the map has, as one file |
+//! | `overview.rs` | how much each view has, and what their options choose from |
+//! | `filters.rs` | saved filters |
 //! | `search.rs` | search, and suggestions for a half-typed one |
 //! | `series.rs` | values over time |
 //! | `tier2.rs` | switching tier 2; agents and nodes with what is set for them |
@@ -36,15 +39,18 @@ mod answers;
 mod audit;
 mod bulk;
 mod control;
+mod debug;
 mod error;
 mod exec;
 mod figures;
 mod files;
+mod filters;
 mod graph;
 mod metrics;
 mod observe;
 mod oidc;
 mod openapi;
+mod overview;
 mod page;
 mod parameters;
 mod query;
@@ -73,20 +79,25 @@ use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 
+use crate::config::LabelFilter;
 use crate::control::Control;
 use crate::core::Core;
 use crate::ingest::Registry;
+use crate::links::LinkTemplate;
 use crate::metrics::Metrics;
 use crate::remote_write::RemoteWrite;
 use crate::series::Recorder;
-use crate::store::Settings;
+use crate::store::{Filters, Settings};
 use crate::views::Views;
 use crate::webhooks::Webhooks;
 
 pub use access::SignIn;
+pub use debug::Dumps;
 pub use observe::ObserveService;
 pub use openapi::document;
+pub use overview::Overviews;
 pub use search::Searches;
+pub use security::Frames;
 
 /// Largest body of a request.
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -104,6 +115,16 @@ pub struct Api {
     pub series: Arc<Recorder>,
     /// What operators set.
     pub settings: Arc<Settings>,
+    /// Reports of the whole map that are being made.
+    pub dumps: Dumps,
+    /// How much each view has.
+    pub overviews: Arc<Overviews>,
+    /// Filters of views by label.
+    pub label_filters: Arc<[LabelFilter]>,
+    /// Where else nodes may be looked at.
+    pub links: Arc<[LinkTemplate]>,
+    /// Saved filters.
+    pub filters: Arc<Filters>,
     /// The agents' streams for control.
     pub control: Arc<Control>,
     /// How long a terminal may stand idle.
@@ -124,6 +145,8 @@ pub struct Api {
     pub reports: Arc<Semaphore>,
     /// Who may read and control.
     pub sign_in: Arc<SignIn>,
+    /// Pages that may show ours within them.
+    pub frames: Frames,
     /// Pages of other origins that may ask.
     pub cors_origins: Arc<[String]>,
     /// Readers of the audit.

@@ -45,6 +45,7 @@ const REFUSALS: [(&str, &str); 3] = [
     tags(
         (name = "map", description = "Views of the map and what is known of a node"),
         (name = "query", description = "Search, values over time, figures"),
+        (name = "filters", description = "Searches with a name"),
         (name = "agents", description = "Agents and other reporters"),
         (name = "containers", description = "What people do to containers"),
         (name = "access", description = "Signing in, API tokens, the audit"),

@@ -24,9 +24,12 @@ impl IntoParams for View {
 impl IntoParams for ViewWithOptions {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let switch = |name, description| query(name, of(Type::Boolean), description);
-        let hosts = ArrayBuilder::new()
-            .items(of(Type::String))
-            .max_items(Some(query::HOSTS_MAX));
+        let names = |name, description| {
+            let several = ArrayBuilder::new()
+                .items(of(Type::String))
+                .max_items(Some(query::NAMES_MAX));
+            query(name, several, description)
+        };
         vec![
             query("view", views(), "The view; processes without it"),
             switch(
@@ -40,10 +43,22 @@ impl IntoParams for ViewWithOptions {
                 "uncontained",
                 "What runs outside of containers, in views of containers (true)",
             ),
-            query(
+            names(
                 "host",
-                hosts,
                 "Only nodes of these hosts: names or agent ids; may be repeated",
+            ),
+            names(
+                "namespace",
+                "Only containers of pods in these namespaces, and what is in them; may be repeated",
+            ),
+            names(
+                "network",
+                "Only containers in one of these networks, and what is in them; may be repeated",
+            ),
+            names(
+                "label",
+                "Only containers with all of these labels (KEY=VALUE, or KEY), and what is in them; \
+                 may be repeated",
             ),
         ]
     }

@@ -5,15 +5,16 @@ use mesoscope_topology::{Options, ViewKind};
 
 use super::error::ApiError;
 
-/// Hosts in one request.
-pub(super) const HOSTS_MAX: usize = 64;
+/// Hosts, namespaces, networks or labels in one request.
+pub(super) const NAMES_MAX: usize = 64;
 /// Entries in one answer of a list.
 pub(super) const LIMIT_DEFAULT: usize = 100;
 pub(super) const LIMIT_MAX: usize = 1_000;
 const HINT: &str = "view=processes|processes-by-name|containers|containers-by-image|\
                     containers-by-hostname|services|hosts, unconnected=true|false, \
                     ended=true|false, kernel_threads=true|false, system=true|false, \
-                    uncontained=true|false, host=NAME (may be repeated)";
+                    uncontained=true|false; host=NAME, namespace=NAME, network=NAME, label=KEY=VALUE \
+                    (may be repeated)";
 
 /// What a query string asks for.
 pub(super) fn view(pairs: &[(String, String)]) -> Result<(ViewKind, Options), ApiError> {
@@ -28,6 +29,9 @@ pub(super) fn view(pairs: &[(String, String)]) -> Result<(ViewKind, Options), Ap
             "system" => asked.system = Some(switch(key, value)?),
             "uncontained" => asked.uncontained = Some(switch(key, value)?),
             "host" => asked.hosts.push(value.clone()),
+            "namespace" => asked.namespaces.push(value.clone()),
+            "network" => asked.networks.push(value.clone()),
+            "label" => asked.labels.push(value.clone()),
             _ => {
                 return Err(ApiError::bad_request(
                     format!("unknown parameter {key:?}"),
@@ -40,34 +44,18 @@ pub(super) fn view(pairs: &[(String, String)]) -> Result<(ViewKind, Options), Ap
     Ok((kind, options(kind, &asked)?))
 }
 
-/// The view with this name.
-pub(super) fn kind_of(name: &str) -> Result<ViewKind, ApiError> {
-    name.parse()
-        .map_err(|unknown| ApiError::bad_request(unknown, HINT))
-}
-
-/// `limit` (1 to 1,000, else 100) and `cursor` of a list.
-pub(super) fn page(pairs: &[(String, String)]) -> Result<(usize, Option<String>), ApiError> {
-    let hint = "limit=1..1000, cursor=the one of the answer before";
-    let (mut limit, mut cursor) = (LIMIT_DEFAULT, None);
-    for (key, value) in pairs {
-        match (key.as_str(), value.parse()) {
-            ("limit", Ok(asked @ 1..=LIMIT_MAX)) => limit = asked,
-            ("cursor", _) => cursor = Some(value.clone()),
-            _ => {
-                let error = format!("unknown parameter {key}={value}");
-                return Err(ApiError::bad_request(error, hint));
-            }
-        }
-    }
-    Ok((limit, cursor))
-}
-
 /// The options as asked, within their bounds.
 pub(super) fn options(kind: ViewKind, asked: &ViewOptions) -> Result<Options, ApiError> {
-    if asked.hosts.len() > HOSTS_MAX || asked.hosts.iter().any(|host| host.len() > 256) {
-        let error = format!("at most {HOSTS_MAX} hosts of at most 256 bytes");
-        return Err(ApiError::bad_request(error, HINT));
+    for (names, what) in [
+        (&asked.hosts, "hosts"),
+        (&asked.namespaces, "namespaces"),
+        (&asked.networks, "networks"),
+        (&asked.labels, "labels"),
+    ] {
+        if names.len() > NAMES_MAX || names.iter().any(|name| name.len() > 256) {
+            let error = format!("at most {NAMES_MAX} {what} of at most 256 bytes");
+            return Err(ApiError::bad_request(error, HINT));
+        }
     }
     Ok(Options::new(kind, asked))
 }
@@ -102,11 +90,19 @@ mod tests {
             ("system", "true"),
             ("host", "b"),
             ("host", "a"),
+            ("namespace", "shop"),
+            ("network", "back"),
+            ("label", "team=a=b"),
         ];
         let (kind, options) = view(&pairs(&query)).expect("valid");
         assert_eq!(kind, ViewKind::Hosts);
         assert!(!options.ended && options.system && options.uncontained);
         assert_eq!(options.hosts, ["a", "b"]);
+        let containers = &options.containers;
+        assert_eq!((&containers.namespaces[0], &containers.networks[0]), (&"shop".into(), &"back".into()));
+        assert_eq!(containers.labels, ["team=a=b"]);
+        let many: Vec<_> = (0..=NAMES_MAX).map(|at| ("label".into(), at.to_string())).collect();
+        assert!(view(&many).is_err());
         let (kind, _) = view(&pairs(&[("view", "containers-by-image")])).expect("valid");
         assert_eq!(kind, ViewKind::ContainersByImage);
         for bad in [("view", "pods"), ("ended", "maybe"), ("sort", "cpu")] {

@@ -4,8 +4,9 @@ use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{Method, StatusCode, Uri};
-use mesoscope_proto::v1::{AgentInfo, NodeDetails, TopologyDiff};
+use mesoscope_proto::v1::{AgentInfo, ConnectionDetails, NodeDetails, NodeRef, TopologyDiff};
 use mesoscope_service::listen::Posture;
+use mesoscope_topology::Part;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -136,13 +137,103 @@ pub(super) async fn node(
         };
     }
     let node = api.node(kind, &id, environment);
-    node.map(Json).ok_or_else(|| {
-        let error = format!("the view {view} has no node {id:?}");
-        ApiError::not_found(
-            error,
-            "ids change when what they name ends; GET /api/topology lists them",
-        )
+    node.map(Json).ok_or_else(|| no_node(&view, &id))
+}
+
+/// Children of a node.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Children {
+    children: Vec<NodeRef>,
+    /// To go on with; null at the end.
+    cursor: Option<String>,
+}
+
+/// Connections of a node.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Connections {
+    connections: Vec<ConnectionDetails>,
+    /// To go on with; null at the end.
+    cursor: Option<String>,
+}
+
+/// The children of a node in parts, by their labels (processes by their start).
+///
+/// What comes or ends between two parts may be told twice or not at all.
+#[utoipa::path(get, path = "/api/topology/{view}/{id}/children", tag = "map",
+    params(
+        ("view" = String, Path, description = "The view"),
+        ("id" = String, Path, description = "The node's id, percent-encoded"),
+        parameters::Page,
+    ),
+    responses(
+        (status = 200, description = "Children", body = Children),
+        (status = 400, description = "No such view, or a parameter that makes no sense"),
+        (status = 404, description = "The view has no such node"),
+    ))]
+pub(super) async fn children(
+    State(api): State<Api>,
+    Path((view, id)): Path<(String, String)>,
+    Query(pairs): Pairs,
+) -> Result<Json<Children>, ApiError> {
+    let part = part(&pairs)?;
+    let kind = query::kind_of(&view)?;
+    let details = api.core.read().node_in_part(kind, &id, false, part, Part::NONE);
+    let details = details.ok_or_else(|| no_node(&view, &id))?;
+    Ok(Json(Children {
+        cursor: next(part, details.children_left_out),
+        children: details.children,
+    }))
+}
+
+/// The connections of a node in parts: those that are open first, the latest before the others.
+///
+/// What opens or closes between two parts may be told twice or not at all.
+#[utoipa::path(get, path = "/api/topology/{view}/{id}/connections", tag = "map",
+    params(
+        ("view" = String, Path, description = "The view"),
+        ("id" = String, Path, description = "The node's id, percent-encoded"),
+        parameters::Page,
+    ),
+    responses(
+        (status = 200, description = "Connections", body = Connections),
+        (status = 400, description = "No such view, or a parameter that makes no sense"),
+        (status = 404, description = "The view has no such node"),
+    ))]
+pub(super) async fn connections(
+    State(api): State<Api>,
+    Path((view, id)): Path<(String, String)>,
+    Query(pairs): Pairs,
+) -> Result<Json<Connections>, ApiError> {
+    let part = part(&pairs)?;
+    let kind = query::kind_of(&view)?;
+    let details = api.core.read().node_in_part(kind, &id, false, Part::NONE, part);
+    let details = details.ok_or_else(|| no_node(&view, &id))?;
+    Ok(Json(Connections {
+        cursor: next(part, details.connections_left_out),
+        connections: details.connections,
+    }))
+}
+
+/// The part that `limit` and `cursor` mean; the cursor is how many came before.
+fn part(pairs: &[(String, String)]) -> Result<Part, ApiError> {
+    let (take, cursor) = query::page(pairs)?;
+    let skip = cursor.map(|cursor| cursor.parse::<u32>()).transpose();
+    let skip = skip.map_err(|_| ApiError::bad_request("the cursor is of no answer", "cursor=N"))?;
+    Ok(Part {
+        skip: usize::try_from(skip.unwrap_or(0)).unwrap_or(usize::MAX),
+        take,
     })
+}
+
+fn next(part: Part, left_out: u32) -> Option<String> {
+    (left_out > 0).then(|| part.skip.saturating_add(part.take).to_string())
+}
+
+fn no_node(view: &str, id: &str) -> ApiError {
+    ApiError::not_found(
+        format!("the view {view} has no node {id:?}"),
+        "ids change when what they name ends; GET /api/topology lists them",
+    )
 }
 
 /// Agents by their ids.

@@ -5,8 +5,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    Api, audit, bulk, control, exec, figures, files, graph, metrics, oidc, openapi, plugins, reports,
-    rest, search, series, session, terminal, tier2, tokens, websocket,
+    Api, audit, bulk, control, debug, exec, figures, files, filters, graph, metrics, oidc, openapi,
+    overview, plugins, reports, rest, search, series, session, terminal, tier2, tokens, websocket,
 };
 
 /// For who is let in.
@@ -15,10 +15,16 @@ pub(super) fn guarded() -> OpenApiRouter<Api> {
         .routes(routes!(rest::topology))
         .routes(routes!(rest::node))
         .routes(routes!(plugins::press))
+        .routes(routes!(rest::children))
+        .routes(routes!(rest::connections))
+        .routes(routes!(overview::views))
+        .routes(routes!(debug::report))
         .routes(routes!(rest::agents))
         .routes(routes!(tier2::switch))
         .routes(routes!(search::search))
         .routes(routes!(search::complete))
+        .routes(routes!(filters::list, filters::create))
+        .routes(routes!(filters::one, filters::change, filters::remove))
         .routes(routes!(series::of_agent))
         .routes(routes!(series::of_node))
         .routes(routes!(figures::topology))

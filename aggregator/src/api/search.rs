@@ -24,13 +24,15 @@ const NODES_PER_LOCK: usize = 500;
 const NODES_PER_PAGE: usize = 50_000;
 /// Nodes looked at per view for suggestions.
 const NODES_PER_COMPLETION: usize = 10_000;
+/// Searches that a node must match at once: those pinned on the page, and the one in its box.
+const SEARCHES_MAX: usize = 9;
 const LIMIT_DEFAULT: usize = 100;
 const LIMIT_MAX: usize = 5_000;
 const SUGGESTIONS_MAX: usize = 20;
 /// Characters into what is typed; there are never so many.
 const AT_MAX: usize = 1_000_000;
 
-const HINT: &str = "q=SEARCH (docs/search.md), view=VIEW (docs/api.md), limit=1..5000, cursor=..., \
+const HINT: &str = "q=SEARCH (docs/search.md; may be repeated), view=VIEW (docs/api.md), limit=1..5000, cursor=..., \
                     kernel_threads=true|false";
 const COMPLETE_HINT: &str = "q=TEXT, at=CHARACTER, view=VIEW (docs/api.md)";
 
@@ -150,7 +152,8 @@ struct Suggested {
 /// The nodes that a search means.
 #[utoipa::path(get, path = "/api/v1/search", tag = "query",
     params(
-        ("q" = String, Query, description = "The search, in its language"),
+        ("q" = Vec<String>, Query, max_items = 9,
+            description = "The search, in its language; may be repeated, and then all must match"),
         parameters::View,
         ("limit" = Option<u64>, Query, minimum = 1, maximum = 5_000, description = "Nodes in one answer (100)"),
         ("cursor" = Option<String>, Query, description = "From the answer before"),
@@ -321,12 +324,23 @@ impl Asked {
     }
 }
 
+fn parsed(text: &str) -> Result<Search, ApiError> {
+    text.parse().map_err(|error| {
+        let error = format!("{text}: {error}");
+        ApiError::bad_request(error, "docs/search.md explains the language")
+    })
+}
+
 fn asked(pairs: &[(String, String)]) -> Result<Asked, ApiError> {
-    let (mut text, mut view, mut cursor) = (None, None, None);
+    let (mut searches, mut view, mut cursor) = (Vec::new(), None, None);
     let (mut limit, mut kernel_threads) = (LIMIT_DEFAULT, false);
     for (key, value) in pairs {
         match key.as_str() {
-            "q" => text = Some(value),
+            "q" if searches.len() >= SEARCHES_MAX => {
+                let error = format!("at most {SEARCHES_MAX} searches are combined");
+                return Err(ApiError::bad_request(error, HINT));
+            }
+            "q" => searches.push(parsed(value)?),
             "view" => view = Some(query::kind_of(value)?),
             "limit" => limit = number(key, value, 1..=LIMIT_MAX, HINT)?,
             "kernel_threads" => kernel_threads = query::switch(key, value)?,
@@ -340,11 +354,10 @@ fn asked(pairs: &[(String, String)]) -> Result<Asked, ApiError> {
             _ => return Err(unknown(key, HINT)),
         }
     }
-    let text = text.ok_or_else(|| ApiError::bad_request("q is missing", HINT))?;
-    let search = text.parse().map_err(|error| {
-        let error = format!("{text}: {error}");
-        ApiError::bad_request(error, "docs/search.md explains the language")
-    })?;
+    if searches.is_empty() {
+        return Err(ApiError::bad_request("q is missing", HINT));
+    }
+    let search = Search::all(searches);
     let views: Vec<_> = match view {
         Some(view) => vec![view],
         // The fewest first.

@@ -17,12 +17,10 @@ use super::error::ApiError;
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' \
      'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; \
      worker-src 'self' blob:; manifest-src 'self'; base-uri 'none'; form-action 'none'; \
-     frame-ancestors 'none'";
+     frame-ancestors ";
 
-const HEADERS: [(HeaderName, &str); 7] = [
-    (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+const HEADERS: [(HeaderName, &str); 5] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (header::X_FRAME_OPTIONS, "DENY"),
     (header::REFERRER_POLICY, "no-referrer"),
     (
         HeaderName::from_static("cross-origin-resource-policy"),
@@ -54,6 +52,32 @@ const CORS_HEADERS: [(HeaderName, &str); 4] = [
     ),
 ];
 
+/// Who may show the page within theirs.
+#[derive(Debug, Clone)]
+pub struct Frames {
+    policy: HeaderValue,
+    nobody: bool,
+}
+
+impl Frames {
+    /// Pages of these origins; nobody where there are none.
+    ///
+    /// # Errors
+    /// When one is no text for a header.
+    pub fn new(ancestors: &[String]) -> Result<Self, header::InvalidHeaderValue> {
+        let nobody = ancestors.is_empty();
+        let allowed = if nobody {
+            "'none'".to_owned()
+        } else {
+            ancestors.join(" ")
+        };
+        Ok(Self {
+            policy: HeaderValue::from_str(&format!("{CONTENT_SECURITY_POLICY}{allowed}"))?,
+            nobody,
+        })
+    }
+}
+
 /// The middleware.
 pub(super) async fn guard(State(api): State<Api>, request: Request, next: Next) -> Response {
     let origin = allowed_origin(&api.cors_origins, request.headers());
@@ -75,6 +99,11 @@ pub(super) async fn guard(State(api): State<Api>, request: Request, next: Next) 
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.insert(header::CONTENT_SECURITY_POLICY, api.frames.policy.clone());
+    if api.frames.nobody {
+        // For browsers that don't know the policy; it can't name origins.
+        headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     }
     if !api.cors_origins.is_empty() {
         headers.append(header::VARY, HeaderValue::from_static("origin"));

@@ -98,6 +98,9 @@ impl Api {
     pub(super) fn node(&self, kind: ViewKind, id: &str, environment: bool) -> Option<NodeDetails> {
         let topology = self.core.read();
         let mut details = topology.node(kind, id, environment)?;
+        if let Some(node) = &details.node {
+            details.links = self.links.iter().filter_map(|link| link.of(node)).collect();
+        }
         if let Some(place) = topology.place(kind, id, self.core.now_ms()) {
             let agent = &place.agent;
             let setting = self.settings.of(&agent.agent_id);

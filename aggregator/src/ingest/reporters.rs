@@ -236,7 +236,6 @@ mod tests {
     use crate::core::Core;
     use crate::metrics::Metrics;
     use crate::series::Recorder;
-    use crate::store::Settings;
 
     fn registry() -> Arc<Registry> {
         let series = mesoscope_series::Limits {
@@ -246,7 +245,7 @@ mod tests {
         Registry::new(
             Core::new(mesoscope_topology::Limits::default()),
             Arc::new(Metrics::new().expect("names are unique")),
-            Arc::new(Settings::open(None).expect("in memory")),
+            Arc::new(crate::store::open(None).expect("in memory").0),
             Arc::new(Recorder::new(series)),
         )
     }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use axum::http::HeaderValue;
 use mesoscope_service::units::{ByteSize, Duration};
@@ -105,7 +105,7 @@ impl RemoteWriteArgs {
     }
 }
 
-fn token(path: &PathBuf) -> Result<HeaderValue, String> {
+fn token(path: &Path) -> Result<HeaderValue, String> {
     let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
     let token = text.trim();
     if token.is_empty() || token.len() > TOKEN_BYTES_MAX {

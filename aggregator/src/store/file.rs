@@ -7,11 +7,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use redb::{
-    Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, StorageError,
-    TableDefinition, TableError, WriteTransaction,
+    Database, DatabaseError, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable,
+    StorageError, TableDefinition, TableError, WriteTransaction,
 };
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::error::StoreError;
+use super::filters::Filter;
 use super::settings::Entry;
 
 const NAME: &str = "settings.redb";
@@ -21,11 +24,20 @@ const OWNER: (&str, &str) = ("owner", "mesoscope-aggregator");
 const FORMAT_KEY: &str = "format";
 const FORMAT: u64 = 1;
 /// Agent id to its entry, as JSON.
-const AGENTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("agents");
+pub(super) const AGENTS: Table = TableDefinition::new("agents");
+/// A filter's id to it, as JSON. Files of earlier versions don't have it.
+pub(super) const FILTERS: Table = TableDefinition::new("filters");
 /// The file is small; redb would take up to 1 GiB.
 const CACHE_BYTES: usize = 1 << 20;
 
-type Entries = Vec<(String, Entry)>;
+type Table = TableDefinition<'static, &'static str, &'static [u8]>;
+
+/// What the file holds.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Contents {
+    pub(super) agents: Vec<(String, Entry)>,
+    pub(super) filters: Vec<(String, Filter)>,
+}
 
 /// The open file. Everything here blocks.
 #[derive(Debug)]
@@ -37,7 +49,7 @@ pub(super) struct SettingsFile {
 
 impl SettingsFile {
     /// Opens the file in `folder`, making both if need be, and reads it.
-    pub(super) fn open(folder: &Path) -> Result<(Self, Entries), StoreError> {
+    pub(super) fn open(folder: &Path) -> Result<(Self, Contents), StoreError> {
         let path = folder.join(NAME);
         make_folder(folder).map_err(|error| io_error("making the folder", folder, error))?;
         let exists = path
@@ -52,10 +64,10 @@ impl SettingsFile {
     }
 
     /// What a file that can't be written to holds; nothing where there is none.
-    pub(super) fn read_only(folder: &Path) -> Result<Entries, StoreError> {
+    pub(super) fn read_only(folder: &Path) -> Result<Contents, StoreError> {
         let path = folder.join(NAME);
         if !path.exists() {
-            return Ok(Entries::new());
+            return Ok(Contents::default());
         }
         guarded(&path, || {
             let opened = Database::builder().open_read_only(&path);
@@ -70,12 +82,16 @@ impl SettingsFile {
     }
 
     /// Writes entries (`None`: removes them), all or none, and returns when they are on the disk.
-    pub(super) fn write(&mut self, entries: &[(&str, Option<&Entry>)]) -> Result<(), StoreError> {
+    pub(super) fn write<T: Serialize>(
+        &mut self,
+        table: Table,
+        entries: &[(&str, Option<&T>)],
+    ) -> Result<(), StoreError> {
         let database = match self.database.take() {
             Some(database) => database,
             None => open(&self.path)?.0,
         };
-        guarded(&self.path, || put(&self.path, &database, entries))?;
+        guarded(&self.path, || put(&self.path, &database, table, entries))?;
         self.database = Some(database);
         Ok(())
     }
@@ -129,7 +145,7 @@ fn describe(writing: &WriteTransaction) -> Result<(), redb::Error> {
     Ok(())
 }
 
-fn open(path: &Path) -> Result<(Database, Entries), StoreError> {
+fn open(path: &Path) -> Result<(Database, Contents), StoreError> {
     guarded(path, || {
         let opened = Database::builder()
             .set_cache_size(CACHE_BYTES)
@@ -141,7 +157,7 @@ fn open(path: &Path) -> Result<(Database, Entries), StoreError> {
     })
 }
 
-fn read(path: &Path, reading: &ReadTransaction) -> Result<Entries, StoreError> {
+fn read(path: &Path, reading: &ReadTransaction) -> Result<Contents, StoreError> {
     let foreign = |found: &str| StoreError::Foreign {
         path: path.to_owned(),
         found: found.to_owned(),
@@ -175,26 +191,45 @@ fn read(path: &Path, reading: &ReadTransaction) -> Result<Entries, StoreError> {
         Err(_) => return Err(damaged(format!("its format is {format:?}"))),
     }
     let agents = reading.open_table(AGENTS).map_err(storage(path))?;
-    let mut entries = Entries::new();
-    for row in agents.iter().map_err(storage(path))? {
-        let (agent_id, json) = row.map_err(storage(path))?;
-        let agent_id = agent_id.value().to_owned();
-        let entry = serde_json::from_slice(json.value())
-            .map_err(|error| damaged(format!("the settings of agent {agent_id:?}: {error}")))?;
-        entries.push((agent_id, entry));
-    }
-    Ok(entries)
+    let filters = match reading.open_table(FILTERS) {
+        Ok(filters) => rows(path, &filters, "the filter")?,
+        Err(TableError::TableDoesNotExist(_)) => Vec::new(),
+        Err(error) => return Err(storage(path)(error)),
+    };
+    Ok(Contents {
+        agents: rows(path, &agents, "the settings of agent")?,
+        filters,
+    })
 }
 
-fn put(
+fn rows<T: DeserializeOwned>(
+    path: &Path,
+    table: &ReadOnlyTable<&'static str, &'static [u8]>,
+    what: &str,
+) -> Result<Vec<(String, T)>, StoreError> {
+    let mut rows = Vec::new();
+    for row in table.iter().map_err(storage(path))? {
+        let (id, json) = row.map_err(storage(path))?;
+        let id = id.value().to_owned();
+        let value = serde_json::from_slice(json.value()).map_err(|error| StoreError::Damaged {
+            path: path.to_owned(),
+            reason: format!("{what} {id:?}: {error}"),
+        })?;
+        rows.push((id, value));
+    }
+    Ok(rows)
+}
+
+fn put<T: Serialize>(
     path: &Path,
     database: &Database,
-    entries: &[(&str, Option<&Entry>)],
+    table: Table,
+    entries: &[(&str, Option<&T>)],
 ) -> Result<(), StoreError> {
     let writing = database.begin_write().map_err(storage(path))?;
     {
-        let mut agents = writing.open_table(AGENTS).map_err(storage(path))?;
-        for (agent_id, entry) in entries {
+        let mut table = writing.open_table(table).map_err(storage(path))?;
+        for (id, entry) in entries {
             match entry {
                 Some(entry) => {
                     let json = serde_json::to_vec(entry).map_err(|error| StoreError::Io {
@@ -202,12 +237,10 @@ fn put(
                         path: path.to_owned(),
                         reason: error.to_string(),
                     })?;
-                    agents
-                        .insert(*agent_id, json.as_slice())
-                        .map_err(storage(path))?;
+                    table.insert(*id, json.as_slice()).map_err(storage(path))?;
                 }
                 None => {
-                    agents.remove(*agent_id).map_err(storage(path))?;
+                    table.remove(*id).map_err(storage(path))?;
                 }
             }
         }

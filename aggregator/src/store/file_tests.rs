@@ -31,15 +31,21 @@ fn what_was_written_is_read_again_and_nobody_else_may_look() {
     let scratch = scratch();
     let folder = scratch.path().join("a/b");
     let (mut file, entries) = SettingsFile::open(&folder).expect("new");
-    assert!(entries.is_empty());
+    assert_eq!(entries, Contents::default());
     let (one, two) = (entry(&["x", "y"], 1), entry(&[], 2));
-    file.write(&[("a", Some(&one)), ("b", Some(&two)), ("c", Some(&two))])
-        .expect("writable");
-    file.write(&[("b", None), ("c", Some(&one))])
+    file.write(
+        AGENTS,
+        &[("a", Some(&one)), ("b", Some(&two)), ("c", Some(&two))],
+    )
+    .expect("writable");
+    file.write(AGENTS, &[("b", None), ("c", Some(&one))])
         .expect("writable");
     drop(file);
     let (file, entries) = SettingsFile::open(&folder).expect("ours");
-    let expected = vec![("a".to_owned(), one.clone()), ("c".to_owned(), one)];
+    let expected = Contents {
+        agents: vec![("a".to_owned(), one.clone()), ("c".to_owned(), one)],
+        ..Contents::default()
+    };
     assert_eq!(entries, expected);
     let mode = |path: &Path| {
         let metadata = fs::metadata(path).expect("there");
@@ -147,7 +153,7 @@ fn the_folder_is_made_or_the_reason_is_told() {
 fn a_file_that_was_cut_short_or_half_made_is_no_settings_file() {
     let scratch = scratch();
     let (mut file, _) = SettingsFile::open(scratch.path()).expect("new");
-    file.write(&[("a", Some(&entry(&["x"], 1)))])
+    file.write(AGENTS, &[("a", Some(&entry(&["x"], 1)))])
         .expect("writable");
     drop(file);
     let path = scratch.path().join(NAME);
@@ -177,7 +183,7 @@ proptest::proptest! {
         let scratch = scratch();
         let (mut file, _) = SettingsFile::open(scratch.path()).expect("new");
         let (one, two) = (entry(&["x", "y"], 1), entry(&[], 2));
-        file.write(&[("a", Some(&one)), ("b", Some(&two))]).expect("writable");
+        file.write(AGENTS, &[("a", Some(&one)), ("b", Some(&two))]).expect("writable");
         drop(file);
         let path = scratch.path().join(NAME);
         let mut bytes = fs::read(&path).expect("there");
@@ -189,8 +195,9 @@ proptest::proptest! {
         match SettingsFile::open(scratch.path()) {
             // A damaged last transaction is one that did not happen.
             Ok((_, entries)) => {
-                let same = entries == [("a".to_owned(), one), ("b".to_owned(), two)];
-                proptest::prop_assert!(same || entries.is_empty(), "{entries:?}");
+                let same = entries.agents == [("a".to_owned(), one), ("b".to_owned(), two)];
+                proptest::prop_assert!(same || entries.agents.is_empty(), "{entries:?}");
+                proptest::prop_assert!(entries.filters.is_empty());
             }
             Err(_) => proptest::prop_assert!(fs::read(&path).expect("there") == bytes),
         }

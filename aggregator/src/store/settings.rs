@@ -1,13 +1,12 @@
 //! The settings of all agents, in memory and, where there is a folder for it, in a file.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
 
 use super::error::{ChangeError, StoreError};
-use super::file::SettingsFile;
+use super::file::{AGENTS, SettingsFile};
 use crate::tier2::Setting;
 
 /// Agents with settings, connected or not.
@@ -44,7 +43,7 @@ pub struct Settings {
     agents: RwLock<BTreeMap<String, Entry>>,
     kept: bool,
     /// Held by a change from its reading to its writing; `None`: in memory only.
-    file: Mutex<Option<SettingsFile>>,
+    file: Arc<Mutex<Option<SettingsFile>>>,
     /// Since when containers with settings have been missing, by agent.
     missing: Mutex<BTreeMap<String, BTreeMap<String, u64>>>,
 }
@@ -54,40 +53,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Settings {
-    /// Reads the settings of `folder`. Without one, or where it can't be written to, they live in
-    /// memory from then on; the log says so.
-    ///
-    /// # Errors
-    /// When the file is another program's, damaged, of a newer format or in use.
-    pub fn open(folder: Option<&Path>) -> Result<Self, StoreError> {
-        let Some(folder) = folder else {
-            tracing::info!(
-                "no --data-dir: what operators set is forgotten when the aggregator ends"
-            );
-            return Ok(Self::with(None, Vec::new()));
-        };
-        match SettingsFile::open(folder) {
-            Ok((file, entries)) => {
-                tracing::info!(file = %file.path().display(), agents = entries.len(), "settings are kept");
-                Ok(Self::with(Some(file), entries))
-            }
-            Err(error @ StoreError::Unwritable { .. }) => {
-                let entries = SettingsFile::read_only(folder).unwrap_or_else(|unreadable| {
-                    tracing::warn!(%unreadable, "begins without the settings of before");
-                    Vec::new()
-                });
-                tracing::warn!(%error, "what operators set is forgotten when the aggregator ends");
-                Ok(Self::with(None, entries))
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    fn with(file: Option<SettingsFile>, entries: Vec<(String, Entry)>) -> Self {
+    pub(super) fn with(
+        file: Arc<Mutex<Option<SettingsFile>>>,
+        entries: Vec<(String, Entry)>,
+    ) -> Self {
+        let kept = lock(&file).is_some();
         Self {
             agents: RwLock::new(entries.into_iter().collect()),
-            kept: file.is_some(),
-            file: Mutex::new(file),
+            kept,
+            file,
             missing: Mutex::default(),
         }
     }
@@ -146,7 +120,7 @@ impl Settings {
             heard_unix_ms: now_ms,
         };
         if let Some(file) = &mut *file {
-            file.write(&[(agent_id, Some(&entry))])?;
+            file.write(AGENTS, &[(agent_id, Some(&entry))])?;
         }
         let mut agents = self.agents.write().unwrap_or_else(PoisonError::into_inner);
         agents.insert(agent_id.to_owned(), entry);
@@ -214,7 +188,7 @@ impl Settings {
                 .iter()
                 .map(|(agent_id, entry)| (*agent_id, entry.as_ref()))
                 .collect();
-            file.write(&changes)?;
+            file.write(AGENTS, &changes)?;
         }
         let mut agents = self.agents.write().unwrap_or_else(PoisonError::into_inner);
         for (agent_id, entry) in changes {

@@ -1,5 +1,11 @@
+use std::path::Path;
+
 use super::*;
 use crate::tier2::Refused;
+
+fn open(folder: Option<&Path>) -> Result<Settings, StoreError> {
+    crate::store::open(folder).map(|(settings, _)| settings)
+}
 
 const HOUR_MS: u64 = 60 * 60 * 1_000;
 
@@ -26,17 +32,17 @@ fn clean(settings: &Settings, now_ms: u64, presence: &Presence) {
 #[test]
 fn settings_come_back_with_their_folder_and_only_with_it() {
     let scratch = tempfile::tempdir().expect("scratch folder");
-    let settings = Settings::open(Some(scratch.path())).expect("new");
+    let settings = open(Some(scratch.path())).expect("new");
     assert!(settings.are_kept());
     set(&settings, "a", on(&["x"]));
     set(&settings, "b", Setting::Off);
     drop(settings);
-    let settings = Settings::open(Some(scratch.path())).expect("ours");
+    let settings = open(Some(scratch.path())).expect("ours");
     assert_eq!(settings.of("a"), Some(on(&["x"])));
     assert_eq!(settings.of("b"), Some(Setting::Off));
     assert_eq!(settings.of("c"), None);
     assert_eq!(settings.fill(), (2, 1));
-    let forgetful = Settings::open(None).expect("needs nothing");
+    let forgetful = open(None).expect("needs nothing");
     assert!(!forgetful.are_kept());
     set(&forgetful, "a", Setting::Node);
     assert_eq!(forgetful.of("a"), Some(Setting::Node));
@@ -45,7 +51,7 @@ fn settings_come_back_with_their_folder_and_only_with_it() {
 #[test]
 fn what_is_refused_changes_nothing_and_is_not_written() {
     let scratch = tempfile::tempdir().expect("scratch folder");
-    let settings = Settings::open(Some(scratch.path())).expect("new");
+    let settings = open(Some(scratch.path())).expect("new");
     set(&settings, "a", Setting::Node);
     let refused = settings.change("a", 1, |before| {
         assert_eq!(before, Some(Setting::Node));
@@ -53,7 +59,7 @@ fn what_is_refused_changes_nothing_and_is_not_written() {
     });
     assert!(matches!(refused, Err(ChangeError::Refused(_))));
     drop(settings);
-    let settings = Settings::open(Some(scratch.path())).expect("ours");
+    let settings = open(Some(scratch.path())).expect("ours");
     assert_eq!(settings.of("a"), Some(Setting::Node));
 }
 
@@ -68,7 +74,7 @@ fn agents_and_containers_are_bounded_and_less_is_always_taken() {
         heard_unix_ms: 0,
     };
     let full = |n: usize| (format!("full-{n}"), entry(many(n * 1_000)));
-    let settings = Settings::with(None, (0..CONTAINERS_MAX / 1_000).map(full).collect());
+    let settings = Settings::with(Arc::default(), (0..CONTAINERS_MAX / 1_000).map(full).collect());
     assert_eq!(settings.fill().1, CONTAINERS_MAX);
     let more = settings.change("one-more", 0, |_| Ok(on(&["x"])));
     assert!(matches!(more, Err(ChangeError::TooManyContainers)));
@@ -76,7 +82,7 @@ fn agents_and_containers_are_bounded_and_less_is_always_taken() {
     set(&settings, "one-more", on(&["x"]));
 
     let agent = |n: usize| (format!("agent-{n}"), entry(Setting::Node));
-    let settings = Settings::with(None, (0..AGENTS_MAX).map(agent).collect());
+    let settings = Settings::with(Arc::default(), (0..AGENTS_MAX).map(agent).collect());
     assert_eq!(settings.fill().0, AGENTS_MAX);
     let more = settings.change("the-last-straw", 0, |_| Ok(Setting::Node));
     assert!(matches!(more, Err(ChangeError::TooManyAgents)));
@@ -86,7 +92,7 @@ fn agents_and_containers_are_bounded_and_less_is_always_taken() {
 #[test]
 fn a_container_that_is_gone_for_an_hour_loses_its_setting() {
     let scratch = tempfile::tempdir().expect("scratch folder");
-    let settings = Settings::open(Some(scratch.path())).expect("new");
+    let settings = open(Some(scratch.path())).expect("new");
     set(&settings, "a", on(&["x", "y"]));
     clean(&settings, 0, &with(&["x"]));
     clean(&settings, HOUR_MS - 1, &with(&["x"]));
@@ -111,21 +117,21 @@ fn a_container_that_is_gone_for_an_hour_loses_its_setting() {
         "what was asked for last stays"
     );
     drop(settings);
-    let settings = Settings::open(Some(scratch.path())).expect("ours");
+    let settings = open(Some(scratch.path())).expect("ours");
     assert_eq!(settings.of("a"), Some(Setting::Off));
 }
 
 #[test]
 fn an_agent_that_is_away_for_a_month_loses_its_settings() {
     let scratch = tempfile::tempdir().expect("scratch folder");
-    let settings = Settings::open(Some(scratch.path())).expect("new");
+    let settings = open(Some(scratch.path())).expect("new");
     set(&settings, "a", Setting::Node);
     clean(&settings, AWAY_MS_MAX, &Presence::Away);
     assert!(settings.of("a").is_some(), "not yet");
     let heard = AWAY_MS_MAX - DAY_MS;
     clean(&settings, heard, &Presence::Connected);
     drop(settings);
-    let settings = Settings::open(Some(scratch.path())).expect("ours");
+    let settings = open(Some(scratch.path())).expect("ours");
     clean(&settings, heard + AWAY_MS_MAX, &Presence::Away);
     assert!(
         settings.of("a").is_some(),
@@ -134,6 +140,6 @@ fn an_agent_that_is_away_for_a_month_loses_its_settings() {
     clean(&settings, heard + AWAY_MS_MAX + 1, &Presence::Away);
     assert_eq!(settings.of("a"), None);
     drop(settings);
-    let settings = Settings::open(Some(scratch.path())).expect("ours");
+    let settings = open(Some(scratch.path())).expect("ours");
     assert_eq!(settings.fill(), (0, 0));
 }

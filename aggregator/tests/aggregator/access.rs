@@ -21,13 +21,13 @@ const SWITCH_ON: &str = "{\"enabled\": true}";
 const OWN: (&str, &str) = ("origin", "http://localhost");
 
 /// An aggregator where everyone has to sign in, with its first admin.
-struct Guarded {
-    aggregator: Aggregator,
-    admin: String,
+pub struct Guarded {
+    pub aggregator: Aggregator,
+    pub admin: String,
 }
 
 impl Guarded {
-    fn start(folder: &Path, more: &[&str]) -> Self {
+    pub fn start(folder: &Path, more: &[&str]) -> Self {
         let data = format!("--data-dir={}", folder.display());
         let mut args = vec!["--require-sign-in", &data];
         args.extend(more);
@@ -42,7 +42,7 @@ impl Guarded {
         }
     }
 
-    async fn ask(&self, token: &str, method: &str, path: &str, body: &str) -> Answer {
+    pub async fn ask(&self, token: &str, method: &str, path: &str, body: &str) -> Answer {
         let bearer = format!("Bearer {token}");
         let headers = [("authorization", bearer.as_str()), JSON];
         self.aggregator.request(method, path, &headers, body).await
@@ -62,7 +62,7 @@ impl Guarded {
     }
 
     /// A token made by the admin: its id and its text.
-    async fn token(&self, role: &str, expires_in: &str) -> (String, String) {
+    pub async fn token(&self, role: &str, expires_in: &str) -> (String, String) {
         let body = json!({ "name": role, "role": role, "expires_in": expires_in }).to_string();
         let made = self.ask(&self.admin, "POST", "/api/v1/tokens", &body).await;
         assert_eq!(made.status, 201, "{made:?}");
@@ -78,7 +78,7 @@ impl Guarded {
             .await
     }
 
-    async fn audit(&self) -> Vec<Value> {
+    pub async fn audit(&self) -> Vec<Value> {
         let answer = self.ask(&self.admin, "GET", "/api/v1/audit", "").await;
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.json()["entries"].as_array().expect("a list").clone()

@@ -17,6 +17,7 @@ mod bulk;
 mod configuration;
 mod control;
 mod files;
+mod filters;
 mod garbage;
 mod graph;
 mod hostile;

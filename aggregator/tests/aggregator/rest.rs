@@ -177,3 +177,108 @@ async fn names_that_were_made_to_resolve_here_are_refused() {
         assert_eq!(answer.status, status, "{host}: {answer:?}");
     }
 }
+
+#[tokio::test]
+async fn views_are_counted_and_details_come_in_parts() {
+    let aggregator = Aggregator::start(&[
+        "--label-filter=Team shop:team=shop",
+        "--node-link=Grafana=https://grafana.example/d/node?host={host}&process={pid}",
+        "--own-service=Back end=10.0.0.0/24",
+    ]);
+    let mut changes = agent::client_side();
+    for pid in 101..=105 {
+        changes.push(agent::process(pid, "worker"));
+    }
+    let mut agent = Agent::with_snapshot(&aggregator, "a", changes).await;
+    agent.acknowledged().await;
+    let overview = aggregator.json("/api/v1/views").await;
+    let size = |view: &str| {
+        let views = overview["views"].as_array().expect("a list");
+        let found = views.iter().find(|one| one["view"] == view);
+        found.expect("every view")["nodes"].as_u64().expect("a number")
+    };
+    assert_eq!((size("hosts"), size("processes"), size("processes-by-name")), (1, 6, 2));
+    assert_eq!(overview["label_filters"][0]["label"], "team=shop");
+
+    let path = "/api/topology/processes-by-name/program%3Bworker/children";
+    let first = aggregator.json(&format!("{path}?limit=3")).await;
+    assert_eq!(first["children"].as_array().expect("a list").len(), 3);
+    let cursor = first["cursor"].as_str().expect("there is more");
+    let rest = aggregator.json(&format!("{path}?limit=3&cursor={cursor}")).await;
+    assert_eq!(rest["children"].as_array().expect("a list").len(), 2);
+    assert_eq!(rest["cursor"], serde_json::Value::Null);
+    let id = "process%3Ba%3B100%3B1000000000";
+    let connections = aggregator
+        .json(&format!("/api/topology/processes/{id}/connections"))
+        .await;
+    assert_eq!(connections["connections"][0]["peer"]["label"], "Back end");
+    for bad in ["?limit=0", "?cursor=x", "?cursor=-1", "?deep=1"] {
+        let refused = aggregator.get(&format!("{path}{bad}")).await;
+        assert_eq!(refused.status, 400, "{bad}");
+    }
+    let none = aggregator.get("/api/topology/hosts/host%3Bx/children").await;
+    assert_eq!(none.status, 404);
+
+    let details = aggregator.json(&format!("/api/topology/processes/{id}")).await;
+    assert_eq!(details["links"][0]["label"], "Grafana");
+    assert_eq!(
+        details["links"][0]["url"],
+        "https://grafana.example/d/node?host=client.example&process=100"
+    );
+    let host = aggregator.json("/api/topology/hosts/host%3Ba").await;
+    assert_eq!(host["links"], serde_json::json!([]), "it has no pid");
+    let none = aggregator.json("/api/topology?view=processes&namespace=shop").await;
+    assert_eq!(none["nodes"], serde_json::json!([]));
+}
+
+#[tokio::test]
+async fn the_page_is_shown_within_others_only_where_they_are_named() {
+    let closed = Aggregator::start(&[]);
+    let alone = closed.get("/").await;
+    assert_eq!(alone.header("x-frame-options"), Some("DENY"));
+    let open = Aggregator::start(&[
+        "--frame-ancestor=https://wiki.example",
+        "--frame-ancestor=https://grafana.example:3000",
+    ]);
+    let within = open.get("/").await;
+    let policy = within.header("content-security-policy").expect("a policy");
+    let allowed = "frame-ancestors https://wiki.example https://grafana.example:3000";
+    assert!(policy.ends_with(allowed), "{policy}");
+    assert_eq!(within.header("x-frame-options"), None);
+    assert!(!binary_accepts("--frame-ancestor=wiki.example"));
+    assert!(!binary_accepts("--own-service=x"));
+    assert!(!binary_accepts("--node-link=x=javascript:alert(1)"));
+    assert!(!binary_accepts("--label-filter=team"));
+}
+
+fn binary_accepts(option: &str) -> bool {
+    let output = super::binary::run(&[option, "--print-config"], &[]);
+    output.status.success()
+}
+
+#[tokio::test]
+async fn the_whole_map_is_one_file() {
+    let aggregator = Aggregator::start(&[]);
+    let mut client = Agent::with_snapshot(&aggregator, "a", agent::client_side()).await;
+    let mut server = Agent::with_snapshot(&aggregator, "b", agent::server_side()).await;
+    client.acknowledged().await;
+    server.acknowledged().await;
+    let report = aggregator.get("/api/v1/debug/report").await;
+    assert_eq!(report.status, 200);
+    let lines: Vec<serde_json::Value> = report
+        .body
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON lines"))
+        .collect();
+    assert_eq!(lines[0]["mesoscope_report"], 1);
+    assert_eq!(lines[0]["figures"]["agents"], 2);
+    let of = |what: &str, view: &str| -> Vec<String> {
+        let found = lines.iter().filter(|line| line[what]["view"] == view);
+        found.map(|line| line[what]["id"].to_string()).collect()
+    };
+    assert_eq!(lines.iter().filter(|line| line["agent"].is_object()).count(), 2);
+    assert_eq!((of("node", "hosts").len(), of("node", "processes").len()), (2, 2));
+    assert_eq!((of("edge", "hosts").len(), of("edge", "processes").len()), (1, 1));
+    assert_eq!(lines.last().expect("an end")["end"], true);
+    assert!(!report.body.contains("environment"));
+}

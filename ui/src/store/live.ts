@@ -115,7 +115,7 @@ export function follow(): () => void {
   const agentsTimer = setInterval(() => void refreshAgents(abort.signal), AGENTS_EVERY_MS);
   const sampleTimer = setInterval(() => {
     // What was then is no sample of now.
-    if (usePage.getState().time === null) history.sample(useLive.getState().topology.nodes, performance.now());
+    if (usePage.getState().time === null && !useLive.getState().paused) history.sample(useLive.getState().topology.nodes, performance.now());
   }, 1_000);
   const online = () => link?.retryNow();
   addEventListener('online', online);

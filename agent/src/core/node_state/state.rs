@@ -115,6 +115,29 @@ pub struct NodeState {
     /// Closed ones, for a snapshot that takes the place of the batch that told them.
     gaps_closed: VecDeque<(MonoNs, v1::Gap)>,
     limit_gap_open: bool,
+    omit_arguments: bool,
+}
+
+/// A program that rewrote its title has its arguments in the first word: it is cut at a space.
+fn without_arguments(mut kind: Kind) -> Kind {
+    let cut = |words: &mut Vec<String>| {
+        let before = words.len();
+        words.truncate(1);
+        let Some(first) = words.first_mut() else {
+            return false;
+        };
+        let end = first.find(char::is_whitespace);
+        first.truncate(end.unwrap_or(first.len()));
+        before > 1 || end.is_some()
+    };
+    match &mut kind {
+        Kind::Process(process) => process.argv_truncated |= cut(&mut process.argv),
+        Kind::Container(container) => {
+            cut(&mut container.command);
+        }
+        _ => {}
+    }
+    kind
 }
 
 impl NodeState {
@@ -144,7 +167,14 @@ impl NodeState {
             gaps: BTreeMap::new(),
             gaps_closed: VecDeque::new(),
             limit_gap_open: false,
+            omit_arguments: false,
         }
+    }
+
+    /// From now on nothing tells the arguments of processes and containers' commands: only what was
+    /// started.
+    pub fn omit_arguments(&mut self) {
+        self.omit_arguments = true;
     }
 
     /// Takes over the present offset of the wall clock. Times already told stay as they are.
@@ -264,6 +294,8 @@ impl NodeState {
 
     /// Hands over what changed since the last flush.
     pub fn flush(&mut self, emit: &mut dyn FnMut(Kind)) {
+        let omit = self.omit_arguments;
+        let emit = &mut |kind| emit(if omit { without_arguments(kind) } else { kind });
         let pending = std::mem::take(&mut self.pending);
         for id in pending.containers {
             if let Some(container) = self.containers.flushed(&id) {
@@ -308,6 +340,8 @@ impl NodeState {
     /// Everything that is known, for an aggregator that knows nothing: what lives, and what ended
     /// after `since` (the rest of it was acknowledged before). Nothing waits for a flush afterwards.
     pub fn snapshot(&mut self, since: MonoNs, emit: &mut dyn FnMut(Kind)) {
+        let omit = self.omit_arguments;
+        let emit = &mut |kind| emit(if omit { without_arguments(kind) } else { kind });
         // What waits is either in the state or, being an earlier state of a thing, would be
         // overtaken by the snapshot; only what is not kept has to be told.
         let mut waiting = Vec::new();

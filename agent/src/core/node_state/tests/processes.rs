@@ -43,6 +43,33 @@ fn a_life_within_one_batch_is_one_message() {
 }
 
 #[test]
+fn arguments_are_left_out_where_asked_for() {
+    let mut state = state();
+    state.omit_arguments();
+    state.event(exec(SECOND, id(1), id(2), &["curl", "-u", "ann:secret"]));
+    state.event(exec(SECOND, id(1), id(3), &["db: ann secret"]));
+    state.event(exec(SECOND, id(1), id(4), &["true"]));
+    let words = |told: Vec<v1::Process>| {
+        let mut words: Vec<_> = told
+            .into_iter()
+            .map(|process| (process.argv.join(" "), process.argv_truncated))
+            .collect();
+        words.sort();
+        words
+    };
+    let expected = [("curl", true), ("db:", true), ("true", false)];
+    let expected = expected.map(|(word, cut)| (word.to_owned(), cut));
+    assert_eq!(words(told(&mut state).processes), expected);
+    let mut snapshot = Vec::new();
+    state.snapshot(0, &mut |kind| {
+        if let Kind::Process(process) = kind {
+            snapshot.push(process);
+        }
+    });
+    assert_eq!(words(snapshot), expected, "a snapshot tells no more");
+}
+
+#[test]
 fn a_second_exec_is_a_message_of_its_own() {
     let mut state = state();
     state.event(fork(SECOND, id(1), id(2), "sh"));
