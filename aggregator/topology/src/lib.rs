@@ -77,4 +77,4 @@ pub use lookup::{KnownContainer, Place, Standing};
 pub use options::{Options, UnknownView, ViewKind};
 pub use stats::{Counter, Fill, Stats};
 pub use topology::Topology;
-pub use view::View;
+pub use view::{Outline, Pace, View};
