@@ -9,6 +9,8 @@ const AS_TEXT: &str = "#[serde(with = \"crate::address::text\")] \
 const AS_TEXT_LIST: &str = "#[serde(with = \"crate::address::text_list\")] \
     #[cfg_attr(feature = \"openapi\", schema(value_type = Vec<String>))]";
 
+const UNLESS_ZERO: &str = "#[serde(skip_serializing_if = \"crate::is_zero\")]";
+
 /// Understands words, too, for an enumeration in JSON.
 fn words(of: &str) -> String {
     format!("#[serde(deserialize_with = \"crate::words::{of}\")]")
@@ -44,6 +46,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .field_attribute("mesoscope.v1.AddressName.address", AS_TEXT)
         .field_attribute("mesoscope.v1.Container.addresses", AS_TEXT_LIST)
         .field_attribute("mesoscope.v1.NetworkInterface.addresses", AS_TEXT_LIST)
+        .field_attribute(".mesoscope.v1.EdgeFigures", UNLESS_ZERO)
         .field_attribute("mesoscope.v1.Process.cause", words("process_cause"))
         .field_attribute("mesoscope.v1.Connection.protocol", words("protocol"))
         .field_attribute("mesoscope.v1.Connection.direction", words("direction"))

@@ -3,6 +3,10 @@
 use mesoscope_aggregator::{api, config::Config, server};
 use mesoscope_service::{config, drain, exit, logs};
 
+/// Many small things of many agents, made and dropped by many threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Prints the document of REST, as docs/openapi.json has it.
 const PRINT_OPENAPI: &str = "--print-openapi";
 

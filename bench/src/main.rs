@@ -1,6 +1,7 @@
 //! Load, overhead and accuracy harnesses: each subcommand runs the real binaries, measures what
 //! SPECIFICATION.md promises, and prints it as a table or as one JSON object.
 
+mod bytes;
 mod capture;
 mod churn;
 mod containers;
@@ -13,6 +14,7 @@ mod map;
 mod observe;
 mod overhead;
 mod report;
+mod slow;
 mod stack;
 mod tiny;
 mod truth;
@@ -48,6 +50,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Bench {
+    /// What one client of the page's WebSocket receives under the standard workload.
+    Bytes(bytes::Options),
     /// What is seen of short processes, short connections and floods, against the truth.
     Capture(capture::Options),
     /// One bad day at a time: aggregator away, agent killed, fork bomb.
@@ -60,6 +64,8 @@ enum Bench {
     Churn(churn::Options),
     /// The page in a real Chromium, on maps of simulated agents.
     Ui(ui::Options),
+    /// A thousand WebSocket clients that read far less than happens.
+    SlowClients(slow::Options),
     /// What the agent costs, and how much slower the observed work is.
     Overhead(overhead::Options),
 }
@@ -84,12 +90,14 @@ async fn run(arguments: Arguments) -> Result<Report> {
         arguments.logs.clone(),
     )?;
     let report = match &arguments.bench {
+        Bench::Bytes(options) => bytes::run(&programs, options).await?,
         Bench::Capture(options) => capture::run(&programs, options).await?,
         Bench::Churn(options) => churn::run(&programs, options).await?,
         Bench::Faults(options) => faults::run(&programs, options).await?,
         Bench::Ingest(options) => ingest::run(&programs, options).await?,
         Bench::Latency(options) => latency::run(&programs, options).await?,
         Bench::Overhead(options) => overhead::run(&programs, options).await?,
+        Bench::SlowClients(options) => slow::run(&programs, options).await?,
         Bench::Ui(options) => ui::run(&programs, options).await?,
     };
     report.print(arguments.json)?;

@@ -196,15 +196,12 @@ impl Stack {
 
     /// The agent's `/metrics`.
     pub async fn agent_metrics(&self) -> Result<String> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.agent_port)).await?;
-        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
-        let (head, page) = answer
-            .split_once("\r\n\r\n")
-            .context("the agent's answer to GET /metrics has no end of its head")?;
-        ensure!(head.contains(" 200 "), "GET /metrics: {head}");
-        Ok(page.to_owned())
+        metrics(self.agent_port).await
+    }
+
+    /// The aggregator's `/metrics`.
+    pub async fn aggregator_metrics(&self) -> Result<String> {
+        metrics(self.http_port).await
     }
 
     /// What the aggregator knows of our agent; None while it knows none.
@@ -323,6 +320,19 @@ fn tail(folder: &Path, log: &str) -> String {
     let lines: Vec<&str> = text.lines().rev().take(15).collect();
     let lines: Vec<&str> = lines.into_iter().rev().collect();
     format!("{log}:\n{}", lines.join("\n"))
+}
+
+async fn metrics(port: u16) -> Result<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    let request = format!("GET /metrics HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    let (head, page) = answer
+        .split_once("\r\n\r\n")
+        .context("the answer to GET /metrics has no end of its head")?;
+    ensure!(head.contains(" 200 "), "GET /metrics: {head}");
+    Ok(page.to_owned())
 }
 
 fn free_port() -> Result<u16> {

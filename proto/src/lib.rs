@@ -4,7 +4,13 @@
 //! of the generated types come from them.
 
 pub mod address;
+mod figures;
 mod words;
+
+/// Whether a value is what an absent one stands for.
+fn is_zero<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
 
 /// `mesoscope.v1`: agent to aggregator (`Uplink`, `Control`) and aggregator to consumers (`Observe`).
 #[allow(missing_docs, clippy::all, clippy::pedantic)]

@@ -12,7 +12,7 @@ use crate::{docker, node, page, steps::Steps, tree};
 /// What `bench` is asked for.
 #[derive(Args, Debug)]
 pub struct Options {
-    /// What to measure: capture, latency, overhead, faults, churn, ingest, ui
+    /// What to measure: capture, latency, overhead, faults, churn, ingest, slow-clients, bytes, ui
     name: String,
     /// Arguments of the bench itself, such as --json.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

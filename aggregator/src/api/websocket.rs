@@ -38,9 +38,13 @@ struct Subscribe {
 
 /// A view, live: a WebSocket of `TopologyDiff`s as JSON texts, the first with `reset`.
 ///
-/// Send `{"view": "...", "options": {...}}` to look at another view. Pings are answered.
+/// With `compress=deflate` they come as binary messages: eight bytes of sequence number, the highest
+/// first, which counts and not the one in the JSON; then the JSON, compressed by RFC 1951. Send `{"view": "...", "options": {...}}` to look at another view. Pings are answered.
 #[utoipa::path(get, path = "/api/v1/ws", tag = "map", operation_id = "watch_topology",
-    params(parameters::ViewWithOptions),
+    params(
+        parameters::ViewWithOptions,
+        ("compress" = Option<String>, Query, description = "`deflate`: compressed binary messages"),
+    ),
     responses(
         (status = 101, description = "The WebSocket is open"),
         (status = 400, description = "A parameter that makes no sense, or no upgrade was asked for"),
@@ -49,9 +53,10 @@ struct Subscribe {
 pub(super) async fn open(
     State(api): State<Api>,
     Extension(let_in_by): Extension<LetInBy>,
-    Query(pairs): Query<Vec<(String, String)>>,
+    Query(mut pairs): Query<Vec<(String, String)>>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
+    let deflates = deflates(&mut pairs)?;
     let (kind, options) = query::view(&pairs)?;
     let upgrade = upgrade
         .map_err(|error| ApiError::new(error.status(), error.body_text(), "open a WebSocket here"))?
@@ -64,11 +69,26 @@ pub(super) async fn open(
             api,
             let_in_by,
             socket,
+            deflates,
         }
         .serve(kind, options)
         .await;
         tracing::debug!(?reason, "WebSocket closed");
     }))
+}
+
+/// Whether the client asks for compressed messages; takes that out of its parameters.
+fn deflates(pairs: &mut Vec<(String, String)>) -> Result<bool, ApiError> {
+    let asked = pairs.extract_if(.., |(key, _)| key == "compress");
+    let mut deflates = false;
+    for (_, value) in asked {
+        if value != "deflate" {
+            let error = format!("unknown compression {value:?}");
+            return Err(ApiError::bad_request(error, "compress=deflate"));
+        }
+        deflates = true;
+    }
+    Ok(deflates)
 }
 
 /// Why a connection ended.
@@ -85,6 +105,8 @@ struct Live {
     api: Api,
     let_in_by: LetInBy,
     socket: WebSocket,
+    /// Differences go out compressed.
+    deflates: bool,
 }
 
 impl Live {
@@ -104,7 +126,14 @@ impl Live {
         let mut heard = Instant::now();
         loop {
             let step = tokio::select! {
-                message = subscription.next() => self.send(Message::Text(message.json())).await,
+                message = subscription.next() => {
+                    let message = if self.deflates {
+                        Message::Binary(message.deflated())
+                    } else {
+                        Message::Text(message.json())
+                    };
+                    self.send(message).await
+                }
                 received = self.socket.recv() => {
                     heard = Instant::now();
                     match received {

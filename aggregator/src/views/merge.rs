@@ -1,6 +1,6 @@
 //! Two differences in a row as one.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use mesoscope_proto::v1::TopologyDiff;
 
@@ -18,6 +18,8 @@ pub fn merge(older: &mut TopologyDiff, newer: &TopologyDiff) {
         older.incomplete.clone_from(&newer.incomplete);
         older.incomplete_changed = true;
     }
+    older.figures_period_ms = newer.figures_period_ms;
+    merge_parts(older, newer);
     let reset = older.reset;
     merge_items(
         (&mut older.nodes, &mut older.nodes_removed),
@@ -31,6 +33,42 @@ pub fn merge(older: &mut TopologyDiff, newer: &TopologyDiff) {
         |edge| &edge.id,
         reset,
     );
+}
+
+/// Figures and places: the newer ones of each thing, and none that are older than the thing itself.
+fn merge_parts(older: &mut TopologyDiff, newer: &TopologyDiff) {
+    let nodes = newer.nodes.iter().map(|node| &node.id);
+    let gone: HashSet<&String> = nodes.chain(&newer.nodes_removed).collect();
+    replace(
+        &mut older.node_figures,
+        &newer.node_figures,
+        &gone,
+        |part| &part.id,
+    );
+    replace(&mut older.places, &newer.places, &gone, |part| &part.id);
+    let edges = newer.edges.iter().map(|edge| &edge.id);
+    let gone: HashSet<&String> = edges.chain(&newer.edges_removed).collect();
+    replace(
+        &mut older.edge_figures,
+        &newer.edge_figures,
+        &gone,
+        |part| &part.id,
+    );
+}
+
+fn replace<T: Clone>(
+    parts: &mut Vec<T>,
+    newer: &[T],
+    gone: &HashSet<&String>,
+    id: impl Fn(&T) -> &String,
+) {
+    if parts.is_empty() {
+        parts.extend_from_slice(newer);
+        return;
+    }
+    let again: HashSet<&String> = newer.iter().map(&id).collect();
+    parts.retain(|part| !gone.contains(id(part)) && !again.contains(id(part)));
+    parts.extend_from_slice(newer);
 }
 
 fn merge_items<T: Clone>(
@@ -75,7 +113,7 @@ fn merge_items<T: Clone>(
 mod tests {
     use std::collections::BTreeMap;
 
-    use mesoscope_proto::v1::{Edge, Incomplete, Node};
+    use mesoscope_proto::v1::{Edge, EdgeFigures, Incomplete, Node, NodeFigures, Place};
     use proptest::prelude::*;
 
     use super::*;
@@ -103,6 +141,21 @@ mod tests {
             self.nodes.extend(nodes.map(|node| (node.id.clone(), node)));
             let edges = diff.edges.iter().cloned();
             self.edges.extend(edges.map(|edge| (edge.id.clone(), edge)));
+            for figures in &diff.node_figures {
+                if let Some(node) = self.nodes.get_mut(&figures.id) {
+                    figures.apply_to(node);
+                }
+            }
+            for figures in &diff.edge_figures {
+                if let Some(edge) = self.edges.get_mut(&figures.id) {
+                    figures.apply_to(edge);
+                }
+            }
+            for place in &diff.places {
+                if let Some(node) = self.nodes.get_mut(&place.id) {
+                    (node.x, node.y) = (place.x, place.y);
+                }
+            }
             if diff.incomplete_changed || diff.reset {
                 self.incomplete.clone_from(&diff.incomplete);
             }
@@ -110,9 +163,9 @@ mod tests {
         }
     }
 
-    /// Ids 0..8 each are untouched, changed or removed.
+    /// Ids 0..8 each are untouched, changed, removed, or given figures or a place.
     fn diffs() -> impl Strategy<Value = TopologyDiff> {
-        let touched = || proptest::collection::vec(0_u8..3, 8);
+        let touched = || proptest::collection::vec(0_u8..5, 8);
         let rest = (0_u8..8, any::<bool>(), 0_u32..3, any::<f32>());
         (touched(), touched(), rest).prop_map(|(nodes, edges, (reset, incomplete, hidden, x))| {
             let reset = reset == 0;
@@ -137,6 +190,26 @@ mod tests {
                 nodes_removed: removed(&nodes),
                 edges: ids(&edges, 1).into_iter().map(edge).collect(),
                 edges_removed: removed(&edges),
+                node_figures: ids(&nodes, 3)
+                    .into_iter()
+                    .map(|id| NodeFigures {
+                        id,
+                        children: hidden,
+                        ..Default::default()
+                    })
+                    .collect(),
+                places: ids(&nodes, 4)
+                    .into_iter()
+                    .map(|id| Place { id, x, y: x })
+                    .collect(),
+                edge_figures: ids(&edges, 3)
+                    .into_iter()
+                    .map(|id| EdgeFigures {
+                        id,
+                        rtt_us: 10 + hidden,
+                        ..Default::default()
+                    })
+                    .collect(),
                 incomplete_changed: incomplete,
                 incomplete: vec![Incomplete::default(); usize::from(incomplete)],
                 nodes_hidden: hidden,

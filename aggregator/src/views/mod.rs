@@ -1,18 +1,19 @@
 //! Views shared by their subscribers.
 //!
 //! One difference is made for all who look at the same view with the same options, at most every
-//! 100 ms. A subscriber that is slow gets later differences merged into one, never a queue.
+//! 100 ms. A subscriber that is slow gets those that it missed merged into one; for it, nothing is kept
+//! but how far it has come. Figures are told less often (`shared.rs` says how).
 //!
 //! | file | what it does |
 //! |---|---|
 //! | `hub.rs` | which views are kept |
 //! | `shared.rs` | one view: the difference, where its nodes are drawn, who gets it |
-//! | `mailbox.rs` | what waits for one subscriber |
+//! | `log.rs` | the last differences, once for all who follow |
 //! | `merge.rs` | two differences in a row as one |
 //! | `subscription.rs` | a subscriber's end |
 
 mod hub;
-mod mailbox;
+mod log;
 mod merge;
 mod shared;
 mod subscription;

@@ -1,20 +1,29 @@
 //! One view: makes its differences, places its nodes, hands them to its subscribers.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::collections::HashSet;
+use std::io::Write;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use axum::body::Bytes;
 use axum::extract::ws::Utf8Bytes;
-use mesoscope_layout::{Change, Layout, Settings};
-use mesoscope_proto::v1::{Edge, Incomplete, Node, TopologyDiff};
-use mesoscope_topology::{Options, View, ViewKind};
+use flate2::{Compression, write::DeflateEncoder};
+use mesoscope_layout::{Change, Layout, Moved, Settings};
+use mesoscope_proto::v1::{Incomplete, Node, Place, TopologyDiff};
+use mesoscope_topology::{Options, Pace, View, ViewKind};
 
-use super::mailbox::Mailbox;
+use super::log::{Follower, Log};
 use crate::core::Core;
 use crate::metrics::Metrics;
 
 /// Differences of a view are not made more often.
 pub(super) const DIFF_PERIOD: Duration = Duration::from_millis(100);
+
+/// Things of which one difference tells new figures at most; what a large view tells in a second stays
+/// what a page can take.
+const FIGURES_MAX: usize = 500;
+/// Nodes and edges of a picture that are made while the topology is held.
+const PART: usize = 1_000;
 
 /// A view with its options, and everyone who looks at it.
 #[derive(Debug)]
@@ -24,21 +33,18 @@ pub(super) struct SharedView {
     metrics: Arc<Metrics>,
     /// What is said of the aggregator itself, beside what the topology lacks.
     banner: Option<Incomplete>,
+    log: Arc<Log>,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
     view: View,
+    /// All of the view has been taken in once.
+    begun: bool,
     layout: Layout,
-    nodes: HashMap<String, Node>,
-    edges: HashMap<String, Edge>,
-    incomplete: Vec<Incomplete>,
-    nodes_hidden: u32,
     sequence: u64,
-    refreshed: Option<Instant>,
     used: Instant,
-    subscribers: Vec<Weak<Mailbox>>,
 }
 
 /// A difference that several subscribers get, turned into JSON once.
@@ -46,13 +52,15 @@ struct State {
 pub(super) struct SharedDiff {
     diff: TopologyDiff,
     json: OnceLock<String>,
+    deflated: OnceLock<Vec<u8>>,
 }
 
 impl SharedDiff {
-    fn new(diff: TopologyDiff) -> Self {
+    pub(super) fn new(diff: TopologyDiff) -> Self {
         Self {
             diff,
             json: OnceLock::new(),
+            deflated: OnceLock::new(),
         }
     }
 
@@ -63,9 +71,31 @@ impl SharedDiff {
     /// The JSON with a subscriber's own sequence number. The number stands near the beginning, so
     /// that the rest is made once for all.
     pub(super) fn json(&self, sequence: u64) -> Utf8Bytes {
-        let json = self.json.get_or_init(|| to_json(&self.diff));
-        renumber(json, self.diff.sequence, sequence).into()
+        renumber(self.raw_json(), self.diff.sequence, sequence).into()
     }
+
+    /// The JSON compressed, behind a subscriber's own sequence number.
+    pub(super) fn deflated(&self, sequence: u64) -> Bytes {
+        let deflated = self.deflated.get_or_init(|| deflate(self.raw_json()));
+        numbered(sequence, deflated)
+    }
+
+    fn raw_json(&self) -> &str {
+        self.json.get_or_init(|| to_json(&self.diff))
+    }
+}
+
+/// A number of eight bytes, the highest first, and what follows it.
+pub(super) fn numbered(sequence: u64, deflated: &[u8]) -> Bytes {
+    [&sequence.to_be_bytes(), deflated].concat().into()
+}
+
+/// RFC 1951, without a head: as browsers take it under the name "deflate-raw".
+pub(super) fn deflate(json: &str) -> Vec<u8> {
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
+    // A vector takes everything.
+    let _ = encoder.write_all(json.as_bytes());
+    encoder.finish().unwrap_or_default()
 }
 
 pub(super) fn to_json(diff: &TopologyDiff) -> String {
@@ -94,17 +124,13 @@ impl SharedView {
             core,
             metrics,
             banner,
+            log: Arc::default(),
             state: Mutex::new(State {
-                view: View::new(kind, options),
+                view: View::with_pace(kind, options, pace(kind)),
+                begun: false,
                 layout: Layout::new(Settings::default()),
-                nodes: HashMap::new(),
-                edges: HashMap::new(),
-                incomplete: Vec::new(),
-                nodes_hidden: 0,
                 sequence: 0,
-                refreshed: None,
                 used: Instant::now(),
-                subscribers: Vec::new(),
             }),
         }
     }
@@ -120,212 +146,174 @@ impl SharedView {
     }
 
     fn refresh_state(&self, state: &mut State) -> bool {
-        let begun = Instant::now();
-        state.refreshed = Some(begun);
-        state
-            .subscribers
-            .retain(|mailbox| mailbox.strong_count() > 0);
+        let started = Instant::now();
         let now_ms = self.core.now_ms();
         let Some(mut diff) = state.view.diff(&self.core.read(), now_ms) else {
             return false;
         };
-        let first = state.sequence == 0;
-        if first || diff.reset || diff.incomplete_changed {
+        if diff.incomplete_changed {
             diff.incomplete.extend(self.banner.clone());
-            diff.incomplete_changed = true;
         }
         state.place(&mut diff);
-        state.remember(&mut diff);
-        let diff = Arc::new(SharedDiff::new(diff));
-        for mailbox in state.subscribers.iter().filter_map(Weak::upgrade) {
-            mailbox.put(&diff, &self.metrics);
+        state.sequence += 1;
+        diff.sequence = state.sequence;
+        if self.is_watched() {
+            self.log.put(Arc::new(SharedDiff::new(diff)));
+        } else {
+            self.log.clear();
         }
-        self.metrics
-            .views
-            .diff_build
-            .observe(begun.elapsed().as_secs_f64());
+        let took = started.elapsed().as_secs_f64();
+        self.metrics.views.diff_build.observe(took);
         true
     }
 
-    /// The whole view, at most [`DIFF_PERIOD`] old. Blocking.
+    /// The whole view as it is. Blocking.
     pub(super) fn snapshot(&self) -> TopologyDiff {
         let mut state = self.state();
         self.snapshot_state(&mut state)
     }
 
-    /// The whole view, and a mailbox for what follows. Blocking.
-    pub(super) fn subscribe(&self) -> (Arc<SharedDiff>, Arc<Mailbox>) {
+    /// The whole view, and somebody who follows it from there. Blocking.
+    pub(super) fn subscribe(&self) -> (Arc<SharedDiff>, Follower) {
         let mut state = self.state();
         let snapshot = self.snapshot_state(&mut state);
-        let mailbox = Arc::new(Mailbox::default());
-        state.subscribers.push(Arc::downgrade(&mailbox));
-        (Arc::new(SharedDiff::new(snapshot)), mailbox)
+        let follower = Follower::new(&self.log, state.sequence);
+        (Arc::new(SharedDiff::new(snapshot)), follower)
     }
 
     fn snapshot_state(&self, state: &mut State) -> TopologyDiff {
         state.used = Instant::now();
-        let due = state.refreshed.is_none_or(|at| at.elapsed() >= DIFF_PERIOD);
-        if due {
+        let begins = !state.begun;
+        if begins {
+            let now_ms = self.core.now_ms();
+            while !state.view.prime(&self.core.read(), now_ms, PART) {}
+            state.begun = true;
+        } else {
             self.refresh_state(state);
         }
-        let incomplete = if state.sequence == 0 {
-            // Nothing has been told yet: the map is empty, the banner is not.
-            self.banner.clone().into_iter().collect()
-        } else {
-            state.incomplete.clone()
-        };
-        TopologyDiff {
-            view: self.kind.name().to_owned(),
-            sequence: state.sequence,
-            reset: true,
+        let mut outline = state.view.outline();
+        let mut picture = TopologyDiff {
             time_unix_ms: self.core.now_ms(),
-            nodes: state.nodes.values().cloned().collect(),
-            edges: state.edges.values().cloned().collect(),
-            incomplete,
-            incomplete_changed: true,
-            nodes_hidden: state.nodes_hidden,
             ..Default::default()
+        };
+        let view = &state.view;
+        while !view.fill(&self.core.read(), &mut outline, PART, &mut picture) {}
+        picture.incomplete.extend(self.banner.clone());
+        picture.sequence = state.sequence;
+        if begins {
+            state.place(&mut picture);
+        } else {
+            state.put_places(&mut picture.nodes);
         }
+        picture
     }
 
     /// Whether somebody is subscribed.
     pub(super) fn is_watched(&self) -> bool {
-        let state = self.state();
-        state
-            .subscribers
-            .iter()
-            .any(|mailbox| mailbox.strong_count() > 0)
+        self.log.followers() > 0
     }
 
     /// How long nobody has asked for it or been subscribed.
     pub(super) fn unused(&self) -> Duration {
         let mut state = self.state();
-        if state
-            .subscribers
-            .iter()
-            .any(|mailbox| mailbox.strong_count() > 0)
-        {
+        if self.is_watched() {
             state.used = Instant::now();
         }
         state.used.elapsed()
     }
 
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
     /// Nodes and edges.
     pub(super) fn size(&self) -> (usize, usize) {
-        let state = self.state();
-        (state.nodes.len(), state.edges.len())
+        self.state().view.size()
     }
 }
 
 impl State {
-    /// Lets the layout follow the difference and fills in where its nodes are drawn. Nodes that had
-    /// to move join the difference.
+    /// Lets the layout follow a difference and fills in where its nodes are drawn. Other nodes that
+    /// had to move join it as places.
     fn place(&mut self, diff: &mut TopologyDiff) {
-        let moved = {
-            let changes = layout_changes(&self.nodes, &self.edges, diff);
-            if changes.is_empty() {
-                Vec::new()
-            } else {
-                self.layout.update(&changes)
-            }
-        };
-        for node in &mut diff.nodes {
+        let changes = layout_changes(diff);
+        if !changes.is_empty() {
+            let moved = self.layout.update(&changes);
+            let told: HashSet<&str> = diff.nodes.iter().map(|node| &*node.id).collect();
+            let others = moved.into_iter().filter(|moved| !told.contains(&*moved.id));
+            let place = |moved: Moved| Place {
+                id: moved.id.to_string(),
+                x: moved.x,
+                y: moved.y,
+            };
+            diff.places = others.map(place).collect();
+        }
+        self.put_places(&mut diff.nodes);
+    }
+
+    fn put_places(&self, nodes: &mut [Node]) {
+        for node in nodes {
             if let Some((x, y)) = self.layout.position(&node.id) {
                 (node.x, node.y) = (x, y);
             }
         }
-        let told: std::collections::HashSet<String> =
-            diff.nodes.iter().map(|node| node.id.clone()).collect();
-        for moved in moved {
-            if told.contains(&*moved.id) {
-                continue;
-            }
-            // After a reset the cache holds what the difference has replaced.
-            if !diff.reset
-                && let Some(node) = self.nodes.get(&*moved.id)
-            {
-                let (x, y) = (moved.x, moved.y);
-                diff.nodes.push(Node {
-                    x,
-                    y,
-                    ..node.clone()
-                });
-            }
-        }
-    }
-
-    fn remember(&mut self, diff: &mut TopologyDiff) {
-        if diff.reset {
-            self.nodes.clear();
-            self.edges.clear();
-        }
-        for id in &diff.nodes_removed {
-            self.nodes.remove(id);
-        }
-        for id in &diff.edges_removed {
-            self.edges.remove(id);
-        }
-        for node in &diff.nodes {
-            self.nodes.insert(node.id.clone(), node.clone());
-        }
-        for edge in &diff.edges {
-            self.edges.insert(edge.id.clone(), edge.clone());
-        }
-        if diff.incomplete_changed || diff.reset {
-            self.incomplete.clone_from(&diff.incomplete);
-        }
-        self.nodes_hidden = diff.nodes_hidden;
-        self.sequence += 1;
-        diff.sequence = self.sequence;
     }
 }
 
-/// What a difference means to the layout that so far has these nodes and edges.
-fn layout_changes<'a>(
-    known_nodes: &'a HashMap<String, Node>,
-    known_edges: &'a HashMap<String, Edge>,
-    diff: &'a TopologyDiff,
-) -> Vec<Change<'a>> {
-    let mut changes = Vec::new();
-    let mut nodes_gone: Vec<&str> = diff.nodes_removed.iter().map(String::as_str).collect();
-    let mut edges_gone: Vec<&str> = diff.edges_removed.iter().map(String::as_str).collect();
-    if diff.reset {
-        let nodes: std::collections::HashSet<&String> =
-            diff.nodes.iter().map(|node| &node.id).collect();
-        let edges: std::collections::HashSet<&String> =
-            diff.edges.iter().map(|edge| &edge.id).collect();
-        let gone = known_nodes.keys().filter(|id| !nodes.contains(id));
-        nodes_gone.extend(gone.map(String::as_str));
-        let gone = known_edges.keys().filter(|id| !edges.contains(id));
-        edges_gone.extend(gone.map(String::as_str));
-    }
-    changes.extend(edges_gone.into_iter().map(|id| Change::EdgeRemoved { id }));
-    changes.extend(nodes_gone.into_iter().map(|id| Change::NodeRemoved { id }));
-    for node in &diff.nodes {
-        let known = known_nodes.get(&node.id);
-        if known.is_none_or(|known| known.group != node.group) {
-            changes.push(Change::Node {
-                id: &node.id,
-                group: &node.group,
-            });
-        }
-    }
-    for edge in &diff.edges {
-        if !known_edges.contains_key(&edge.id) {
-            changes.push(Change::Edge {
-                id: &edge.id,
-                source: &edge.source,
-                target: &edge.target,
-                weight: 1.0,
-            });
-        }
-    }
+/// What a difference means to the layout, which passes over what it knows.
+fn layout_changes(diff: &TopologyDiff) -> Vec<Change<'_>> {
+    let gone = diff.edges_removed.iter();
+    let mut changes: Vec<_> = gone.map(|id| Change::EdgeRemoved { id }).collect();
+    let gone = diff.nodes_removed.iter();
+    changes.extend(gone.map(|id| Change::NodeRemoved { id }));
+    changes.extend(diff.nodes.iter().map(|node| Change::Node {
+        id: &node.id,
+        group: &node.group,
+    }));
+    changes.extend(diff.edges.iter().map(|edge| Change::Edge {
+        id: &edge.id,
+        source: &edge.source,
+        target: &edge.target,
+        weight: 1.0,
+    }));
     changes
+}
+
+/// How a kind of view tells figures. The sizes of things are measured each 5 s or more; whoever looks
+/// at processes looks at what goes on now.
+fn pace(kind: ViewKind) -> Pace {
+    let of_processes = kind.base() == ViewKind::Processes;
+    Pace {
+        period_ms: if of_processes { 1_000 } else { 5_000 },
+        items_max: FIGURES_MAX,
+        diff_ms: DIFF_PERIOD.as_millis().try_into().unwrap_or(u64::MAX),
+        edges_together: !of_processes,
+        parts: true,
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
     use super::*;
+
+    #[test]
+    fn what_is_compressed_is_the_json_behind_its_number() {
+        let shared = SharedDiff::new(TopologyDiff {
+            view: "hosts".to_owned(),
+            sequence: 7,
+            ..Default::default()
+        });
+        let told = shared.deflated(42);
+        let (number, deflated) = told.split_at(8);
+        assert_eq!(number, 42_u64.to_be_bytes());
+        let mut json = String::new();
+        flate2::read::DeflateDecoder::new(deflated)
+            .read_to_string(&mut json)
+            .expect("own output");
+        assert_eq!(json, shared.raw_json());
+    }
 
     #[test]
     fn json_takes_each_subscribers_number_and_nothing_else_changes() {

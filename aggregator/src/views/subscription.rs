@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use axum::extract::ws::Utf8Bytes;
 use mesoscope_proto::v1::TopologyDiff;
 use prometheus::IntGauge;
 
 use super::hub::off_thread;
-use super::mailbox::{Mailbox, Waiting};
-use super::shared::{SharedDiff, SharedView, to_json};
+use super::log::{Follower, Following};
+use super::shared::{SharedDiff, SharedView, deflate, numbered, to_json};
 
 /// Follows one view. Its sequence numbers are its own: they have no gap, however slow it is.
 #[derive(Debug)]
 pub struct Subscription {
     shared: Arc<SharedView>,
-    mailbox: Arc<Mailbox>,
+    follower: Follower,
     first: Option<Arc<SharedDiff>>,
     restarting: bool,
     sequence: u64,
@@ -47,6 +48,16 @@ impl Message {
         }
     }
 
+    /// As JSON, compressed: eight bytes of sequence number, the highest first, which counts and not the
+    /// one in the JSON, then the JSON by RFC 1951.
+    #[must_use]
+    pub fn deflated(self) -> Bytes {
+        match self.content {
+            Content::Shared(diff) => diff.deflated(self.sequence),
+            Content::Own(diff) => numbered(self.sequence, &deflate(&to_json(&diff))),
+        }
+    }
+
     /// As a message of gRPC.
     #[must_use]
     pub fn diff(self) -> TopologyDiff {
@@ -62,11 +73,11 @@ impl Message {
 impl Subscription {
     pub(super) async fn new(shared: Arc<SharedView>, gauge: IntGauge) -> Self {
         let view = shared.clone();
-        let (first, mailbox) = off_thread(move || view.subscribe()).await;
+        let (first, follower) = off_thread(move || view.subscribe()).await;
         gauge.inc();
         Self {
             shared,
-            mailbox,
+            follower,
             first: Some(first),
             restarting: false,
             sequence: 0,
@@ -79,10 +90,10 @@ impl Subscription {
         let content = match self.first.take() {
             Some(first) => Content::Shared(first),
             None if self.restarting => self.restart().await,
-            None => match self.mailbox.take().await {
-                Waiting::Shared(diff) => Content::Shared(diff),
-                Waiting::Merged(diff) => Content::Own(diff),
-                Waiting::Restart => self.restart().await,
+            None => match self.follower.next(self.shared.metrics()).await {
+                Following::Shared(diff) => Content::Shared(diff),
+                Following::Merged(diff) => Content::Own(diff),
+                Following::Restart => self.restart().await,
             },
         };
         self.sequence += 1;
@@ -96,8 +107,8 @@ impl Subscription {
         // A dropped future must not lose the wish to begin again.
         self.restarting = true;
         let view = self.shared.clone();
-        let (first, mailbox) = off_thread(move || view.subscribe()).await;
-        self.mailbox = mailbox;
+        let (first, follower) = off_thread(move || view.subscribe()).await;
+        self.follower = follower;
         self.restarting = false;
         Content::Shared(first)
     }

@@ -140,12 +140,24 @@ struct PortSums {
     rates: Rates,
 }
 
+/// What of an edge is no figure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Look {
+    open: bool,
+    ports: usize,
+    /// Of all ports.
+    digest: u32,
+    first_seen_ms: u64,
+}
+
 /// An edge and its sums, for each port at the target.
 #[derive(Debug)]
 pub(crate) struct GraphEdge {
     pub name: EdgeName,
     pub id: OnceLock<Arc<str>>,
     pub revision: u64,
+    /// Revision in the journal of figures.
+    pub figures: u64,
     /// Place in the edge lists of its two nodes.
     pub slots: [u32; 2],
     /// Connections in the table that add to it, open or not.
@@ -163,11 +175,28 @@ impl GraphEdge {
             name,
             id: OnceLock::new(),
             revision: 0,
+            figures: 0,
             slots,
             live: 0,
             ports: SmallVec::new(),
             idle_until_ms: 0,
             moving: false,
+        }
+    }
+
+    pub(crate) fn look(&self) -> Look {
+        Look {
+            open: self.ports.iter().any(|port| port.sums.open > 0),
+            ports: self.ports.len(),
+            digest: self.ports.iter().fold(0, |digest, port| {
+                digest ^ port.port.wrapping_mul(0x9e37_79b9)
+            }),
+            first_seen_ms: self
+                .ports
+                .iter()
+                .map(|port| port.sums.first_seen_ms)
+                .min()
+                .unwrap_or(u64::MAX),
         }
     }
 

@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 use slotmap::SlotMap;
 
 use crate::{
-    edge::{EdgeName, GraphEdge},
+    edge::{EdgeName, GraphEdge, Look},
     end::Share,
     journal::{Item, Journal},
     keys::{AgentKey, ContainerKey, EdgeKey, NodeKey, ProcessKey},
@@ -51,6 +51,8 @@ pub(crate) struct GraphNode {
     pub subject: Subject,
     pub id: Arc<str>,
     pub revision: u64,
+    /// Revision in the journal of figures.
+    pub figures: u64,
     pub first_seen_ms: u64,
     /// Its edges; one from the node to itself is listed once.
     pub edges: Vec<EdgeKey>,
@@ -72,7 +74,10 @@ pub(crate) struct Graph {
     pseudo: FxHashMap<Subject, NodeKey>,
     /// Nodes that are not pseudo nodes.
     pub real_nodes: usize,
+    /// What came, went, or looks different.
     pub journal: Journal,
+    /// Of what only figures changed: metrics, rates, counts.
+    pub figures: Journal,
     idle: VecDeque<(u64, EdgeKey)>,
     moving: Vec<EdgeKey>,
     limits: GraphLimits,
@@ -89,6 +94,7 @@ impl Graph {
             pseudo: FxHashMap::default(),
             real_nodes: 0,
             journal: Journal::default(),
+            figures: Journal::default(),
             idle: VecDeque::new(),
             moving: Vec::new(),
             limits,
@@ -102,6 +108,7 @@ impl Graph {
             subject,
             id,
             revision: 0,
+            figures: 0,
             first_seen_ms,
             edges: Vec::new(),
         });
@@ -144,10 +151,28 @@ impl Graph {
         }
     }
 
-    fn touch_edge(&mut self, key: EdgeKey) {
-        if let Some(edge) = self.edges.get_mut(key) {
-            edge.revision = self.journal.mark(Item::Edge(key), edge.revision);
+    /// Only figures of the node changed.
+    pub(crate) fn touch_figures(&mut self, key: NodeKey) {
+        if let Some(node) = self.nodes.get_mut(key) {
+            node.figures = self.figures.mark(Item::Node(key), node.figures);
         }
+    }
+
+    /// Whether more than figures changed of an edge is told by what it looked like before.
+    fn touch_edge(&mut self, key: EdgeKey, before: Look) {
+        if let Some(edge) = self.edges.get_mut(key) {
+            if edge.look() == before {
+                edge.figures = self.figures.mark(Item::Edge(key), edge.figures);
+            } else {
+                edge.revision = self.journal.mark(Item::Edge(key), edge.revision);
+            }
+        }
+    }
+
+    /// All nodes and edges, the edges first.
+    pub(crate) fn items(&self) -> Vec<Item> {
+        let edges = self.edges.keys().map(Item::Edge);
+        edges.chain(self.nodes.keys().map(Item::Node)).collect()
     }
 
     /// Removes a node and its edges.
@@ -253,12 +278,13 @@ impl Graph {
         let Some(edge) = self.edges.get_mut(key) else {
             return;
         };
+        let before = edge.look();
         edge.add(share);
         if let Some((forward, back)) = news {
             edge.count(share.port, 1, forward, back);
             self.set_moving(key);
         }
-        self.touch_edge(key);
+        self.touch_edge(key, before);
     }
 
     fn set_moving(&mut self, key: EdgeKey) {
@@ -274,6 +300,7 @@ impl Graph {
         let Some(edge) = self.edges.get_mut(key) else {
             return;
         };
+        let before = edge.look();
         edge.replace(old, new);
         let forward = new.forward.saturating_sub(old.forward);
         let back = new.back.saturating_sub(old.back);
@@ -281,7 +308,7 @@ impl Graph {
             edge.count(new.port, 0, forward, back);
             self.set_moving(key);
         }
-        self.touch_edge(key);
+        self.touch_edge(key, before);
     }
 
     /// Takes a connection out of its edge: it is drawn elsewhere. An edge that has nothing else goes.
@@ -289,6 +316,7 @@ impl Graph {
         let Some(edge) = self.edges.get_mut(key) else {
             return;
         };
+        let before = edge.look();
         edge.subtract(share);
         if young {
             edge.uncount(share.port, 1, share.forward, share.back);
@@ -300,7 +328,7 @@ impl Graph {
         if edge.live == 0 {
             self.start_idle(key, now_ms);
         }
-        self.touch_edge(key);
+        self.touch_edge(key, before);
     }
 
     /// A connection leaves the table; its edge keeps the totals and stays for a while.
@@ -308,11 +336,12 @@ impl Graph {
         let Some(edge) = self.edges.get_mut(key) else {
             return;
         };
+        let before = edge.look();
         edge.retire(share);
         if edge.live == 0 {
             self.start_idle(key, now_ms);
         }
-        self.touch_edge(key);
+        self.touch_edge(key, before);
     }
 
     fn start_idle(&mut self, key: EdgeKey, now_ms: u64) {
@@ -365,6 +394,10 @@ impl Graph {
             Item::Node(key) => nodes.get(key).is_none_or(|node| node.revision == revision),
             Item::Edge(key) => edges.get(key).is_none_or(|edge| edge.revision == revision),
         });
+        self.figures.trim(limit, |revision, item| match item {
+            Item::Node(key) => nodes.get(key).is_some_and(|node| node.figures == revision),
+            Item::Edge(key) => edges.get(key).is_some_and(|edge| edge.figures == revision),
+        });
     }
 
     /// Entries that the journal may hold before it is trimmed.
@@ -379,10 +412,11 @@ impl Graph {
             let Some(edge) = self.edges.get_mut(*key) else {
                 return false;
             };
+            let before = edge.look();
             let tell = edge.tick(seconds);
             let moving = edge.moving;
             if tell {
-                self.touch_edge(*key);
+                self.touch_edge(*key, before);
             }
             moving
         });

@@ -87,4 +87,4 @@ pub use own::{OwnService, OwnServiceError};
 pub use plugins::PluginControlPlace;
 pub use stats::{Counter, Fill, Stats};
 pub use topology::Topology;
-pub use view::View;
+pub use view::{Outline, Pace, View};

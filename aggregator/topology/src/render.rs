@@ -93,10 +93,38 @@ pub(crate) fn measures(sums: &Sums) -> v1::Edge {
         retransmits_total: sums.retransmits,
         first_seen_unix_ms: sums.first_seen_ms,
         last_seen_unix_ms: sums.last_seen_ms,
-        connections_per_s: sums.rates.connections,
-        bytes_forward_per_s: sums.rates.forward,
-        bytes_back_per_s: sums.rates.back,
+        // More digits are noise, and long.
+        connections_per_s: (sums.rates.connections * 100.0).round() / 100.0,
+        bytes_forward_per_s: sums.rates.forward.round(),
+        bytes_back_per_s: sums.rates.back.round(),
         ..Default::default()
+    }
+}
+
+/// What changes all the time of a node.
+pub(crate) fn node_figures(node: v1::Node) -> v1::NodeFigures {
+    v1::NodeFigures {
+        id: node.id,
+        children: node.children,
+        values: node.metrics.iter().map(|metric| metric.value).collect(),
+    }
+}
+
+/// What changes all the time of an edge.
+pub(crate) fn edge_figures(edge: v1::Edge) -> v1::EdgeFigures {
+    v1::EdgeFigures {
+        id: edge.id,
+        connections_open: edge.connections_open,
+        connections_total: edge.connections_total,
+        failures_total: edge.failures_total,
+        bytes_forward: edge.bytes_forward,
+        bytes_back: edge.bytes_back,
+        rtt_us: edge.rtt_us,
+        retransmits_total: edge.retransmits_total,
+        last_seen_unix_ms: edge.last_seen_unix_ms,
+        connections_per_s: edge.connections_per_s,
+        bytes_forward_per_s: edge.bytes_forward_per_s,
+        bytes_back_per_s: edge.bytes_back_per_s,
     }
 }
 

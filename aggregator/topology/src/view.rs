@@ -1,7 +1,9 @@
 //! A view with its options, and what its subscribers have been told of it.
 
 mod grouped;
+mod pace;
 mod plain;
+mod waiting;
 
 use std::{
     hash::{Hash, Hasher},
@@ -11,16 +13,44 @@ use std::{
 use mesoscope_proto::v1;
 use rustc_hash::{FxHashSet, FxHasher};
 
-use crate::{Options, Topology, ViewKind, grouping};
+use crate::{
+    Options, Topology, ViewKind, grouping,
+    keys::{EdgeKey, NodeKey},
+};
 use grouped::GroupedView;
+pub use pace::Pace;
 use plain::PlainView;
 
 /// What subscribers know of a node or edge.
 #[derive(Debug)]
 struct Told {
     id: Arc<str>,
-    /// Of the message: news that change nothing shown are not sent.
+    /// Of the message without its figures: news that change nothing shown are not sent.
     hash: u64,
+    /// Of its figures, and when they were told.
+    figures: u64,
+    figures_ms: u64,
+    /// Its figures have changed and are told later.
+    waits: bool,
+}
+
+impl Told {
+    fn new(id: Arc<str>, hash: u64, figures: u64, now_ms: u64) -> Self {
+        Self {
+            id,
+            hash,
+            figures,
+            figures_ms: now_ms,
+            waits: false,
+        }
+    }
+}
+
+/// What a view has told, to make a picture of part by part.
+#[derive(Debug)]
+pub struct Outline {
+    nodes: Vec<NodeKey>,
+    edges: Vec<EdgeKey>,
 }
 
 /// One view with its options. Subscribers with equal options share one and its differences.
@@ -38,17 +68,33 @@ enum Inner {
 }
 
 impl View {
-    /// A view of which nothing has been told yet: its first difference is the whole view.
+    /// A view of which nothing has been told yet: its first difference is the whole view. Everything is
+    /// told at once, and whole.
     #[must_use]
     pub fn new(kind: ViewKind, options: Options) -> Self {
+        Self::with_pace(kind, options, Pace::default())
+    }
+
+    /// A view that tells figures at this pace.
+    #[must_use]
+    pub fn with_pace(kind: ViewKind, options: Options, pace: Pace) -> Self {
         let inner = match grouping::of(kind) {
-            None => Inner::Plain(PlainView::new(kind, options.clone())),
-            Some(grouping) => Inner::Grouped(GroupedView::new(grouping, options.clone())),
+            None => Inner::Plain(PlainView::new(kind, options.clone(), pace)),
+            Some(grouping) => Inner::Grouped(GroupedView::new(grouping, options.clone(), pace)),
         };
         Self {
             kind,
             options,
             inner,
+        }
+    }
+
+    /// Nodes and edges that have been told.
+    #[must_use]
+    pub fn size(&self) -> (usize, usize) {
+        match &self.inner {
+            Inner::Plain(view) => view.size(),
+            Inner::Grouped(view) => view.size(),
         }
     }
 
@@ -85,6 +131,63 @@ impl View {
             Inner::Grouped(view) => view.snapshot(topology, now_ms),
         }
     }
+
+    /// Takes the first `items` that have not been taken in yet as told, without telling them; true when
+    /// that was all. The first [`Self::picture`] has them, and [`Self::diff`] goes on from there. So the
+    /// topology need not be held for all of a large view. Nothing is done once the view has begun.
+    pub fn prime(&mut self, topology: &Topology, now_ms: u64, items: usize) -> bool {
+        match &mut self.inner {
+            Inner::Plain(view) => view.prime(topology, now_ms, items),
+            // Groups are few.
+            Inner::Grouped(view) => {
+                view.prime(topology, now_ms);
+                true
+            }
+        }
+    }
+
+    /// What [`Self::fill`] makes a picture of. The topology may change between the parts: what comes
+    /// out is at least as new as what was told, and together with the differences that follow it is
+    /// the view.
+    pub fn outline(&mut self) -> Outline {
+        match &mut self.inner {
+            Inner::Plain(view) => view.outline(),
+            Inner::Grouped(_) => Outline {
+                nodes: Vec::new(),
+                edges: Vec::new(),
+            },
+        }
+    }
+
+    /// Adds up to `items` of an outline to a picture and takes them from the outline; true when that
+    /// was all. What is gone in the meantime is left out.
+    pub fn fill(
+        &self,
+        topology: &Topology,
+        outline: &mut Outline,
+        items: usize,
+        picture: &mut v1::TopologyDiff,
+    ) -> bool {
+        match &self.inner {
+            Inner::Plain(view) => {
+                let nodes = outline.nodes.len().saturating_sub(items);
+                let nodes = outline.nodes.split_off(nodes);
+                let edges = outline.edges.len();
+                let edges = edges.saturating_sub(items.saturating_sub(nodes.len()));
+                let edges = outline.edges.split_off(edges);
+                view.fill(topology, (&nodes, &edges), picture);
+                let all = outline.nodes.is_empty() && outline.edges.is_empty();
+                if all {
+                    view.complete(topology, picture);
+                }
+                all
+            }
+            Inner::Grouped(view) => {
+                *picture = view.snapshot(topology, picture.time_unix_ms);
+                true
+            }
+        }
+    }
 }
 
 /// Ids that went and did not come again.
@@ -117,12 +220,12 @@ fn hash_node(node: &v1::Node) -> u64 {
     ]
     .hash(&mut hasher);
     node.group.hash(&mut hasher);
-    (node.children, node.first_seen_unix_ms).hash(&mut hasher);
+    node.first_seen_unix_ms.hash(&mut hasher);
     for field in &node.metadata {
         (&field.key, &field.value).hash(&mut hasher);
     }
     for metric in &node.metrics {
-        (&metric.key, metric.value.to_bits(), metric.max.to_bits()).hash(&mut hasher);
+        (&metric.key, metric.max.to_bits()).hash(&mut hasher);
     }
     for parent in &node.parents {
         (&parent.id, &parent.label).hash(&mut hasher);
@@ -130,7 +233,24 @@ fn hash_node(node: &v1::Node) -> u64 {
     hasher.finish()
 }
 
+fn hash_node_figures(node: &v1::Node) -> u64 {
+    let mut hasher = FxHasher::default();
+    node.children.hash(&mut hasher);
+    for metric in &node.metrics {
+        metric.value.to_bits().hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+/// Whether any connection is open is no figure: who closes the last one is told at once.
 fn hash_edge(edge: &v1::Edge) -> u64 {
+    let mut hasher = FxHasher::default();
+    let open = edge.connections_open > 0;
+    (open, edge.first_seen_unix_ms, &edge.ports).hash(&mut hasher);
+    hasher.finish()
+}
+
+fn hash_edge_figures(edge: &v1::Edge) -> u64 {
     let mut hasher = FxHasher::default();
     (
         edge.connections_open,
@@ -143,9 +263,9 @@ fn hash_edge(edge: &v1::Edge) -> u64 {
         edge.bytes_back,
         edge.rtt_us,
         edge.retransmits_total,
+        edge.last_seen_unix_ms,
     )
         .hash(&mut hasher);
-    (edge.first_seen_unix_ms, edge.last_seen_unix_ms, &edge.ports).hash(&mut hasher);
     for rate in [
         edge.connections_per_s,
         edge.bytes_forward_per_s,

@@ -25,6 +25,9 @@ const AT_ONCE: usize = 16;
 /// A node measures this often.
 const MEASURED_EVERY: u32 = 5;
 const TICK: Duration = Duration::from_secs(1);
+/// The steps of the history: what the series keep for an hour.
+const STEP: Duration = Duration::from_secs(15);
+const STEPS_PER_BATCH: u32 = 4;
 
 /// What all agents together have done.
 #[derive(Default, Debug)]
@@ -40,26 +43,28 @@ pub struct Counts {
 pub struct Fleet {
     pub counts: Arc<Counts>,
     agents: Vec<JoinHandle<()>>,
-    markers: mpsc::Sender<Vec<Change>>,
+    markers: Vec<mpsc::Sender<Vec<Change>>>,
 }
 
 impl Fleet {
-    /// Starts `size.nodes` agents.
-    pub fn start(url: &str, size: Size) -> Result<Self> {
+    /// Starts `size.nodes` agents. Each first tells what it measured in so many minutes before, as an agent
+    /// does whose aggregator was away.
+    pub fn start(url: &str, size: Size, history_minutes: u32) -> Result<Self> {
         let endpoint = Endpoint::from_shared(url.to_owned())?;
         let counts = Arc::new(Counts::default());
         let gate = Arc::new(Semaphore::new(AT_ONCE));
-        let (markers, marked) = mpsc::channel(16);
-        let mut marked = Some(marked);
+        let mut markers = Vec::new();
         let agents = (0..size.nodes)
             .map(|number| {
+                let (marker, extra) = mpsc::channel(1);
+                markers.push(marker);
                 let agent = Agent {
                     node: Node { number, size },
                     endpoint: endpoint.clone(),
                     counts: counts.clone(),
                     gate: gate.clone(),
+                    history_minutes,
                 };
-                let extra = marked.take().unwrap_or_else(|| mpsc::channel(1).1);
                 tokio::spawn(agent.run(extra))
             })
             .collect();
@@ -72,10 +77,15 @@ impl Fleet {
 
     /// Lets the first agent report something beside its own, at once.
     pub async fn mark(&self, changes: Vec<Change>) -> Result<()> {
-        self.markers
-            .send(changes)
-            .await
-            .context("the first agent has ended")
+        self.mark_at(0, changes).await
+    }
+
+    /// Lets an agent report something beside its own, at once.
+    pub async fn mark_at(&self, number: u32, changes: Vec<Change>) -> Result<()> {
+        let marker = self.markers.get(usize::try_from(number)?);
+        let marker = marker.with_context(|| format!("there is no agent {number}"))?;
+        let sent = marker.send(changes).await;
+        sent.with_context(|| format!("agent {number} has ended"))
     }
 }
 
@@ -92,6 +102,7 @@ struct Agent {
     endpoint: Endpoint,
     counts: Arc<Counts>,
     gate: Arc<Semaphore>,
+    history_minutes: u32,
 }
 
 /// The stream of one agent, and what it has sent.
@@ -115,6 +126,7 @@ impl Agent {
         let turn = self.gate.acquire().await?;
         let mut stream = self.connect().await?;
         self.snapshot(&mut stream).await?;
+        self.history(&mut stream).await?;
         drop(turn);
         self.counts.complete.fetch_add(1, Ordering::Relaxed);
         // Spread over the second, as the clocks of real nodes are.
@@ -161,6 +173,13 @@ impl Agent {
             hostname: self.node.name(),
             version: "simulated".to_owned(),
             generation,
+            // The history was made before; the snapshot is one batch, or a little more.
+            sequence_next: if self.history_minutes == 0 {
+                0
+            } else {
+                let snapshot = self.node.whole(0).len().div_ceil(BATCH);
+                snapshot as u64 + u64::from(self.history_minutes)
+            },
             ..Hello::default()
         };
         outbound
@@ -193,6 +212,21 @@ impl Agent {
             part = SnapshotPart::Middle;
         }
         self.send(stream, SnapshotPart::Last, whole).await
+    }
+
+    /// What was measured before the stream began, a minute in each batch.
+    async fn history(&self, stream: &mut Stream) -> Result<()> {
+        let steps = self.history_minutes * STEPS_PER_BATCH;
+        let began = Duration::from_nanos(now()).saturating_sub(STEP * steps);
+        for minute in 0..self.history_minutes {
+            let mut changes = Vec::new();
+            for step in minute * STEPS_PER_BATCH..(minute + 1) * STEPS_PER_BATCH {
+                let time = u64::try_from((began + STEP * step).as_nanos())?;
+                changes.extend(self.node.measurements(step, time));
+            }
+            self.send(stream, SnapshotPart::None, changes).await?;
+        }
+        Ok(())
     }
 
     async fn send(

@@ -35,10 +35,14 @@ pub struct Options {
     /// Connections that stay open, from each to others.
     #[arg(long, default_value_t = 10)]
     connections: u32,
+    /// Minutes of measurements that the agents bring along, so that the series are as full as after
+    /// as long a run.
+    #[arg(long, default_value_t = 60)]
+    history_minutes: u32,
     /// How long to measure once all agents are complete.
     #[arg(long, default_value_t = 120)]
     seconds: u64,
-    /// The short form for CI: 200 agents, 15 s.
+    /// The short form for CI: 200 agents, 15 s, 5 minutes of history.
     #[arg(long)]
     short: bool,
 }
@@ -57,6 +61,7 @@ struct Cost {
     changes_per_s: f64,
     aggregator_cpu_percent: f64,
     aggregator_rss_mib_max: f64,
+    series_mib: f64,
     bench_cpu_percent: f64,
     batches_acknowledged: u64,
     resyncs: u64,
@@ -67,6 +72,7 @@ pub async fn run(programs: &Programs, options: &Options) -> Result<Report> {
     let mut options = options.clone();
     if options.short {
         (options.agents, options.seconds) = (options.agents.min(200), options.seconds.min(15));
+        options.history_minutes = options.history_minutes.min(5);
     }
     let options = &options;
     ensure!(
@@ -82,7 +88,8 @@ pub async fn run(programs: &Programs, options: &Options) -> Result<Report> {
     };
     let mut report = Report::begin("ingest", options)?;
     let mut stack = Stack::aggregator_only(programs).await?;
-    let (fleet, complete_after) = connect(&mut stack, size).await?;
+    let fleet = Fleet::start(&stack.grpc_url(), size, options.history_minutes)?;
+    let complete_after = complete(&mut stack, &fleet, size).await?;
     let watches = Watch::all(&stack, size).await?;
     let cost = measure(&mut stack, &fleet, &watches, size, options, complete_after).await?;
     for watch in watches {
@@ -106,7 +113,7 @@ pub async fn run(programs: &Programs, options: &Options) -> Result<Report> {
 }
 
 /// Every agent is a socket here and one in the aggregator, which inherits the limit.
-fn allow_sockets(agents: u64) -> Result<()> {
+pub fn allow_sockets(agents: u64) -> Result<()> {
     let wanted = 2 * agents + 1_000;
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current.is_some_and(|current| current < wanted) {
@@ -122,12 +129,17 @@ fn allow_sockets(agents: u64) -> Result<()> {
 
 /// Starts the fleet and waits until all its agents are complete; says how long that took.
 pub async fn connect(stack: &mut Stack, size: Size) -> Result<(Fleet, Duration)> {
+    let fleet = Fleet::start(&stack.grpc_url(), size, 0)?;
+    let took = complete(stack, &fleet, size).await?;
+    Ok((fleet, took))
+}
+
+async fn complete(stack: &mut Stack, fleet: &Fleet, size: Size) -> Result<Duration> {
     let begun = Instant::now();
-    let fleet = Fleet::start(&stack.grpc_url(), size)?;
     loop {
         let complete = fleet.counts.complete.load(Ordering::Relaxed);
         if complete == u64::from(size.nodes) {
-            return Ok((fleet, begun.elapsed()));
+            return Ok(begun.elapsed());
         }
         stack.aggregator_pid()?;
         ensure!(
@@ -176,8 +188,18 @@ async fn measure(
         changes_per_s: changes as f64 / took,
         aggregator_cpu_percent: percent(usage::process_cpu(aggregator)?, before.0),
         aggregator_rss_mib_max: rss_max as f64 / f64::from(1 << 20),
+        series_mib: series_mib(stack).await?,
         bench_cpu_percent: percent(usage::process_cpu(std::process::id())?, before.1),
         batches_acknowledged: fleet.counts.acknowledged.load(Ordering::Relaxed),
         resyncs: fleet.counts.resyncs.load(Ordering::Relaxed),
     })
+}
+
+/// What the aggregator says that its series take.
+async fn series_mib(stack: &Stack) -> Result<f64> {
+    let metrics = stack.aggregator_metrics().await?;
+    let name = "mesoscope_bound_used{bound=\"series_bytes\"} ";
+    let value = metrics.lines().find_map(|line| line.strip_prefix(name));
+    let bytes: f64 = value.context("no figure of the series")?.parse()?;
+    Ok(bytes / f64::from(1 << 20))
 }

@@ -23,7 +23,7 @@ pub struct Shown {
     pub inbound: HashMap<u32, Vec<u64>>,
     /// By container id.
     pub containers: HashMap<String, u64>,
-    inbound_by_edge: HashMap<String, u64>,
+    edges: HashMap<String, Edge>,
 }
 
 /// The pid in "process;HOST;PID;START".
@@ -51,7 +51,13 @@ impl Shown {
             self.ended.entry(pid).or_insert(time);
         }
         for edge in &diff.edges {
-            self.edge(edge, time);
+            self.edge(edge.clone(), time);
+        }
+        for figures in &diff.edge_figures {
+            if let Some(mut edge) = self.edges.get(&figures.id).cloned() {
+                figures.apply_to(&mut edge);
+                self.edge(edge, time);
+            }
         }
     }
 
@@ -69,20 +75,19 @@ impl Shown {
         }
     }
 
-    fn edge(&mut self, edge: &Edge, time: u64) {
+    fn edge(&mut self, edge: Edge, time: u64) {
         if let Some(source) = pid(&edge.source) {
             self.connected.entry(source).or_insert(time);
             if edge.connections_open == 0 {
                 self.closed.entry(source).or_insert(time);
             }
         } else if let Some(target) = pid(&edge.target) {
-            let before = self
-                .inbound_by_edge
-                .insert(edge.id.clone(), edge.connections_total)
-                .unwrap_or(0);
+            let before = self.edges.get(&edge.id);
+            let before = before.map_or(0, |before| before.connections_total);
             let times = self.inbound.entry(target).or_default();
             times.extend((before..edge.connections_total).map(|_| time));
         }
+        self.edges.insert(edge.id.clone(), edge);
     }
 }
 
@@ -164,8 +169,8 @@ mod tests {
     #[test]
     fn each_inbound_connection_has_the_time_of_its_frame() {
         let mut shown = Shown::default();
-        shown.edge(&edge("pseudo;internet", 1, 1), 10);
-        shown.edge(&edge("pseudo;internet", 3, 3), 20);
+        shown.edge(edge("pseudo;internet", 1, 1), 10);
+        shown.edge(edge("pseudo;internet", 3, 3), 20);
         assert_eq!(shown.inbound[&9], [10, 20, 20]);
     }
 
@@ -173,7 +178,7 @@ mod tests {
     fn a_close_is_the_first_frame_without_an_open_connection() {
         let mut shown = Shown::default();
         for (open, time) in [(1, 10), (0, 20), (0, 30)] {
-            shown.edge(&edge("process;h;7;1", open, 1), time);
+            shown.edge(edge("process;h;7;1", open, 1), time);
         }
         assert_eq!((shown.of("connect")[&7], shown.of("close")[&7]), (10, 20));
     }

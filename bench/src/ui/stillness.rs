@@ -13,19 +13,50 @@ const STILL_PX: f32 = 10.0;
 /// Until the layout has come to rest.
 const REST: Duration = Duration::from_secs(8);
 
-/// Replaces 1 % of the containers by others, and counts which of the rest moved.
-pub async fn moved_percent(stack: &Stack, fleet: &Fleet, size: Size) -> Result<f64> {
-    let before = places(stack).await?;
+/// How many percent of the others moved.
+pub struct Moved {
+    /// When 1 % of the containers, on as many hosts as there are, were replaced by others.
+    pub everywhere: f64,
+    /// When as many came to one host, which then needs the room of its neighbours.
+    pub on_one_host: f64,
+}
+
+/// Replaces 1 % of the containers by others, and counts which of the rest moved; twice.
+pub async fn moved_percent(stack: &Stack, fleet: &Fleet, size: Size) -> Result<Moved> {
     let replaced = (size.nodes * size.containers).div_ceil(100);
-    // All on the first host: the fleet lets only its agent speak beside the ordinary.
-    let node = Node { number: 0, size };
-    let gone = replaced.min(size.containers);
+    let hosts = size.nodes.min(replaced);
+    let before = places(stack).await?;
+    for host in 0..hosts {
+        // The last hosts take what is left over.
+        let count = replaced / hosts + u32::from(host < replaced % hosts);
+        // The first host is for the second time.
+        let node = Node {
+            number: size.nodes - 1 - host,
+            size,
+        };
+        replace(fleet, node, count).await?;
+    }
+    let everywhere = moved(&before, &places_at_rest(stack).await?)?;
+    let before = places(stack).await?;
+    replace(fleet, Node { number: 0, size }, replaced).await?;
+    let on_one_host = moved(&before, &places_at_rest(stack).await?)?;
+    Ok(Moved {
+        everywhere,
+        on_one_host,
+    })
+}
+
+/// Takes as many containers from a host as it has, up to `count`, and gives it `count` others.
+async fn replace(fleet: &Fleet, node: Node, count: u32) -> Result<()> {
+    let size = node.size;
+    let gone = count.min(size.containers);
     let mut changes: Vec<Change> = (0..gone).map(|index| removed(node, index)).collect();
-    let fresh = size.containers..size.containers + replaced;
+    let fresh = size.containers..size.containers + count;
     changes.extend(fresh.map(|index| node.container(index, "fresh", now())));
-    fleet.mark(changes).await?;
-    tokio::time::sleep(REST).await;
-    let after = places(stack).await?;
+    fleet.mark_at(node.number, changes).await
+}
+
+fn moved(before: &Places, after: &Places) -> Result<f64> {
     let stayed: Vec<_> = before
         .iter()
         .filter_map(|(id, from)| Some((from, after.get(id)?)))
@@ -50,7 +81,14 @@ fn removed(node: Node, index: u32) -> Change {
     }
 }
 
-async fn places(stack: &Stack) -> Result<HashMap<String, (f32, f32)>> {
+type Places = HashMap<String, (f32, f32)>;
+
+async fn places_at_rest(stack: &Stack) -> Result<Places> {
+    tokio::time::sleep(REST).await;
+    places(stack).await
+}
+
+async fn places(stack: &Stack) -> Result<Places> {
     let request = WatchTopologyRequest {
         view: "containers".to_owned(),
         options: None,

@@ -29,6 +29,21 @@ impl State {
             .extend(diff.nodes.into_iter().map(|node| (node.id.clone(), node)));
         self.edges
             .extend(diff.edges.into_iter().map(|edge| (edge.id.clone(), edge)));
+        for figures in &diff.node_figures {
+            if let Some(node) = self.nodes.get_mut(&figures.id) {
+                figures.apply_to(node);
+            }
+        }
+        for figures in &diff.edge_figures {
+            if let Some(edge) = self.edges.get_mut(&figures.id) {
+                figures.apply_to(edge);
+            }
+        }
+        for place in &diff.places {
+            if let Some(node) = self.nodes.get_mut(&place.id) {
+                (node.x, node.y) = (place.x, place.y);
+            }
+        }
         if diff.incomplete_changed || diff.reset {
             self.incomplete = diff.incomplete;
         }

@@ -1,10 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { diff } from '../lib/samples';
+import { diff, node } from '../lib/samples';
 import { backoffMs, LiveLink, type LinkState, type Socket } from './live';
 
 class FakeSocket implements Socket {
   static all: FakeSocket[] = [];
   readyState = 0;
+  binaryType: BinaryType = 'blob';
   sent: unknown[] = [];
   closed = false;
   onopen: (() => void) | null = null;
@@ -57,11 +58,32 @@ beforeEach(() => {
 });
 afterEach(() => vi.useRealTimers());
 
+async function packed(sequence: number, message: unknown): Promise<ArrayBuffer> {
+  const body = new Blob([JSON.stringify(message)]).stream().pipeThrough(new CompressionStream('deflate-raw'));
+  const number = new DataView(new ArrayBuffer(8));
+  number.setBigUint64(0, BigInt(sequence));
+  return new Blob([number.buffer, await new Response(body).arrayBuffer()]).arrayBuffer();
+}
+
 describe('LiveLink', () => {
+  it('asks for compressed messages and takes them in their order, numbered by their heads', async () => {
+    vi.useRealTimers();
+    const { diffs, link } = following();
+    const [socket] = FakeSocket.all;
+    expect(socket!.address).toContain('compress=deflate');
+    socket!.opened();
+    const large = diff({ reset: true, nodes: Array.from({ length: 2_000 }, (_, at) => node(`n${at}`)) });
+    for (const data of [await packed(1, large), await packed(2, diff({ sequence: 9 }))]) {
+      socket!.onmessage?.({ data });
+    }
+    await vi.waitFor(() => expect(diffs).toEqual([1, 2]));
+    link.stop();
+  });
+
   it('names the view in the address and passes messages on', () => {
     const { states, diffs } = following();
     const [socket] = FakeSocket.all;
-    expect(socket!.address).toBe('ws://host/api/v1/ws?view=containers');
+    expect(socket!.address).toBe('ws://host/api/v1/ws?view=containers&compress=deflate');
     socket!.opened();
     socket!.says(diff({ reset: true, sequence: 4 }));
     socket!.says(diff({ sequence: 5 }));

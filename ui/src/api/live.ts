@@ -19,6 +19,7 @@ export interface LiveCallbacks {
 // What of WebSocket is used, so that tests can stand in for it.
 export interface Socket {
   readyState: number;
+  binaryType: BinaryType;
   send(text: string): void;
   close(): void;
   onopen: (() => void) | null;
@@ -43,6 +44,18 @@ function hasOptions(options: ViewOptions): boolean {
   return Object.values(options).some((value) => (Array.isArray(value) ? value.length > 0 : value !== undefined));
 }
 
+function canInflate(): boolean {
+  return typeof DecompressionStream === 'function' && typeof Response === 'function';
+}
+
+// A compressed message: eight bytes of sequence number, the highest first, then the JSON.
+export async function inflate(data: ArrayBuffer): Promise<{ text: string; sequence: number }> {
+  const sequence = Number(new DataView(data).getBigUint64(0));
+  const packed = new Blob([data.slice(8)]).stream();
+  const text = await new Response(packed.pipeThrough(new DecompressionStream('deflate-raw'))).text();
+  return { text, sequence };
+}
+
 export class LiveLink {
   private socket: Socket | null = null;
   private attempt = 0;
@@ -52,6 +65,8 @@ export class LiveLink {
   // After a subscription, what comes before the next whole view belongs to the one before.
   private awaitingReset = true;
   private subscribed: { view: View; options: ViewOptions; at?: number };
+  // Messages are unpacked one after the other, in their order.
+  private unpacking: Promise<void> = Promise.resolve();
   private readonly address: string;
   private readonly callbacks: LiveCallbacks;
   private readonly open: (address: string) => Socket;
@@ -98,7 +113,9 @@ export class LiveLink {
 
   private connect(): void {
     this.callbacks.onState({ kind: 'connecting' });
-    const socket = this.open(`${this.address}?view=${this.subscribed.view}`);
+    const compress = canInflate() ? '&compress=deflate' : '';
+    const socket = this.open(`${this.address}?view=${this.subscribed.view}${compress}`);
+    socket.binaryType = 'arraybuffer';
     this.socket = socket;
     this.awaitingReset = true;
     const asked = this.subscribed;
@@ -115,15 +132,29 @@ export class LiveLink {
         socket.send(JSON.stringify(this.subscribed));
       }
     };
-    socket.onmessage = (event) => this.receive(event.data);
+    socket.onmessage = ({ data }) => {
+      if (data instanceof ArrayBuffer) this.unpack(socket, data);
+      else this.receive(data);
+    };
     socket.onclose = () => this.lost();
   }
 
-  private receive(data: unknown): void {
+  private unpack(socket: Socket, data: ArrayBuffer): void {
+    this.unpacking = this.unpacking
+      .then(() => inflate(data))
+      .catch(() => ({ text: '', sequence: 0 }))
+      .then(({ text, sequence }) => {
+        // The connection may be another one by now.
+        if (this.socket === socket) this.receive(text, sequence);
+      });
+  }
+
+  private receive(data: unknown, sequence?: number): void {
     if (typeof data !== 'string') return;
     let message: Partial<TopologyDiff>;
     try {
       message = JSON.parse(data) as typeof message;
+      if (sequence !== undefined) message.sequence = sequence;
     } catch {
       this.callbacks.onProblem('The aggregator sent something that is not JSON.');
       return;

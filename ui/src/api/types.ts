@@ -152,7 +152,39 @@ export interface TopologyDiff {
   nodes_hidden: number;
   // The view as it was at `time_unix_ms`, and not as it is.
   past?: boolean;
+  // What changes all the time of nodes and edges that are otherwise as told before.
+  node_figures: NodeFigures[];
+  edge_figures: EdgeFigures[];
+  // Nodes that are drawn elsewhere now.
+  places: { id: string; x: number; y: number }[];
+  // Figures of one thing come at most this often.
+  figures_period_ms: number;
 }
+
+export interface NodeFigures {
+  id: string;
+  children: number;
+  // The values of the node's metrics, in their order.
+  values: number[];
+}
+
+// What is 0 is left out.
+export type EdgeFigures = { id: string } & Partial<EdgeCounts>;
+
+export type EdgeCounts = Pick<
+  TopologyEdge,
+  | 'connections_open'
+  | 'connections_total'
+  | 'failures_total'
+  | 'bytes_forward'
+  | 'bytes_back'
+  | 'rtt_us'
+  | 'retransmits_total'
+  | 'last_seen_unix_ms'
+  | 'connections_per_s'
+  | 'bytes_forward_per_s'
+  | 'bytes_back_per_s'
+>;
 
 export interface Capability {
   name: string;

@@ -63,6 +63,10 @@ export function diff(fields: Partial<TopologyDiff> = {}): TopologyDiff {
     incomplete: [],
     incomplete_changed: false,
     nodes_hidden: 0,
+    node_figures: [],
+    edge_figures: [],
+    places: [],
+    figures_period_ms: 0,
     ...fields,
   };
 }

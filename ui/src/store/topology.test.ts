@@ -32,6 +32,32 @@ describe('applyDiff', () => {
     expect([...next.edges.keys()]).toEqual(['c>b>']);
   });
 
+  it('takes new figures and places of what is there, and no others', () => {
+    const metric = { key: 'cpu', label: 'CPU', value: 1, unit: 'cores', max: 4 };
+    const first = applyDiff(start, diff({ sequence: 8, nodes: [node('b', { label: 'kept', metrics: [metric] })] }))!;
+    const busy = applyDiff(first, diff({ sequence: 9, edge_figures: [{ id: 'a>b>', connections_total: 7 }] }))!;
+    const next = applyDiff(
+      busy,
+      diff({
+        sequence: 10,
+        node_figures: [
+          { id: 'b', children: 3, values: [2.5] },
+          { id: 'gone', children: 1, values: [] },
+        ],
+        edge_figures: [{ id: 'a>b>', connections_open: 2 }],
+        places: [{ id: 'a', x: 5, y: 6 }],
+      }),
+    )!;
+    const b = { label: 'kept', children: 3, metrics: [{ ...metric, value: 2.5 }] };
+    expect(next.nodes.get('b')).toMatchObject(b);
+    expect(next.nodes.get('a')).toMatchObject({ x: 5, y: 6 });
+    expect([...next.nodes.keys()]).toEqual(['a', 'b']);
+    expect(busy.edges.get('a>b>')!.connections_total).toBe(7);
+    // What is left out is 0.
+    expect(next.edges.get('a>b>')).toMatchObject({ source: 'a', connections_open: 2, connections_total: 0 });
+    expect(first.nodes.get('b')!.metrics[0]!.value).toBe(1);
+  });
+
   it('leaves the view before untouched', () => {
     applyDiff(start, diff({ sequence: 8, nodes_removed: ['a'] }));
     expect(start.nodes.has('a')).toBe(true);

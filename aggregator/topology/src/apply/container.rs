@@ -13,6 +13,7 @@ use crate::{
     entities::{Container, container_metrics_differ},
     error::ChangeRefused,
     graph::Subject,
+    health,
     keys::{AgentKey, ContainerKey},
     places::{AddressOwner, scoped},
     plugins::About,
@@ -277,7 +278,7 @@ impl Topology {
     pub(super) fn apply_container_metrics(
         &mut self,
         agent: AgentKey,
-        metrics: v1::ContainerMetrics,
+        mut metrics: v1::ContainerMetrics,
     ) -> Result<(), ChangeRefused> {
         if metrics.container_id.is_empty() {
             return Err(ChangeRefused::Malformed("the id of a container"));
@@ -289,13 +290,28 @@ impl Topology {
         else {
             return Ok(());
         };
+        // The container has it.
+        metrics.container_id = String::new();
+        let of_agent = &self.agents[agent];
         let entry = &mut self.containers[key];
-        match &mut entry.metrics {
-            Some(told) if !container_metrics_differ(told, &metrics) => return Ok(()),
-            Some(told) => **told = metrics,
-            None => entry.metrics = Some(Box::new(metrics)),
+        let Some(told) = &mut entry.metrics else {
+            // From now on it has metrics.
+            entry.metrics = Some(Box::new(metrics));
+            self.touch_container(key);
+            return Ok(());
+        };
+        if !container_metrics_differ(told, &metrics) {
+            return Ok(());
         }
-        self.touch_container(key);
+        let before = health::of_container(entry, of_agent);
+        entry.metrics = Some(Box::new(metrics));
+        let node = entry.node;
+        let now = health::of_container(entry, of_agent);
+        if before == now {
+            self.graph_mut(ViewKind::Containers).touch_figures(node);
+        } else {
+            self.touch_container(key);
+        }
         Ok(())
     }
 

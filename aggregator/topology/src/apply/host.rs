@@ -8,11 +8,12 @@ use mesoscope_proto::{
 };
 
 use crate::{
-    Topology,
+    Topology, ViewKind,
     address::is_name,
     agent::OpenGap,
     entities::{differs, differs_count},
     error::ChangeRefused,
+    health,
     keys::{AgentKey, ContainerKey},
     places::AddressOwner,
 };
@@ -108,12 +109,23 @@ impl Topology {
 
     pub(super) fn apply_host_metrics(&mut self, agent: AgentKey, metrics: v1::HostMetrics) {
         let entry = &mut self.agents[agent];
-        match &mut entry.metrics {
-            Some(told) if !host_metrics_differ(told, &metrics) => return,
-            Some(told) => **told = metrics,
-            None => entry.metrics = Some(Box::new(metrics)),
+        let Some(told) = &mut entry.metrics else {
+            // From now on it has metrics.
+            entry.metrics = Some(Box::new(metrics));
+            self.touch_host(agent);
+            return;
+        };
+        if !host_metrics_differ(told, &metrics) {
+            return;
         }
-        self.touch_host(agent);
+        let before = health::of_host(entry);
+        entry.metrics = Some(Box::new(metrics));
+        if health::of_host(entry) == before {
+            let node = entry.node;
+            self.graph_mut(ViewKind::Hosts).touch_figures(node);
+        } else {
+            self.touch_host(agent);
+        }
     }
 
     pub(super) fn apply_address_name(

@@ -172,7 +172,8 @@ impl Topology {
         };
         if let Some(entry) = self.containers.get_mut(container) {
             entry.processes = entry.processes.saturating_add_signed(change);
-            self.touch_container(container);
+            let node = entry.node;
+            self.graph_mut(ViewKind::Containers).touch_figures(node);
         }
     }
 
@@ -207,12 +208,19 @@ impl Topology {
             return Ok(());
         };
         let entry = &mut self.processes[process];
+        let node = entry.node;
         match &mut entry.metrics {
-            Some(told) if !process_metrics_differ(told, &metrics) => return Ok(()),
-            Some(told) => **told = metrics,
-            None => entry.metrics = Some(Box::new(metrics)),
+            Some(told) if !process_metrics_differ(told, &metrics) => {}
+            Some(told) => {
+                **told = metrics;
+                self.graph_mut(ViewKind::Processes).touch_figures(node);
+            }
+            // From now on it has metrics.
+            None => {
+                entry.metrics = Some(Box::new(metrics));
+                self.touch_process(process);
+            }
         }
-        self.touch_process(process);
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! A view whose nodes are groups of the nodes of a graph, and whose edges are sums of its edges.
 //!
-//! It follows the journal of the graph as a plain view does, and keeps what each node adds to its
-//! groups, so that a change costs the groups that it is in and nothing else.
+//! It follows the journals of the graph, and keeps what each node adds to its groups, so that a change
+//! costs the groups that it is in and nothing else.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,13 +12,13 @@ use mesoscope_proto::v1::{self, Protocol};
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
-use super::{hash_edge, hash_node};
+use super::{Pace, hash_edge, hash_edge_figures, hash_node, hash_node_figures};
 use crate::{
     Options, Topology,
     grouping::{Grouping, Groups},
     journal::Item,
     keys::{EdgeKey, NodeKey},
-    render::{Parts, SumOf},
+    render::{self, Parts, SumOf},
     symbols::Symbol,
 };
 
@@ -39,7 +39,7 @@ struct Group {
     members: BTreeMap<NodeKey, u32>,
     /// Edges of this group.
     edges: u32,
-    told: Option<u64>,
+    told: Option<Hashes>,
     hidden: bool,
 }
 
@@ -56,7 +56,26 @@ struct Name {
 struct Merged {
     /// Edges of the graph, with the port where it decides.
     parts: BTreeSet<SumOf>,
-    told: Option<u64>,
+    told: Option<Hashes>,
+}
+
+/// Of a message without its figures, and of these.
+type Hashes = (u64, u64);
+
+/// Nodes and edges of the graph.
+#[derive(Debug, Default)]
+struct Items {
+    nodes: FxHashSet<NodeKey>,
+    edges: FxHashSet<EdgeKey>,
+}
+
+impl Items {
+    fn insert(&mut self, item: Item) {
+        match item {
+            Item::Node(key) => drop(self.nodes.insert(key)),
+            Item::Edge(key) => drop(self.edges.insert(key)),
+        }
+    }
 }
 
 /// Where an edge of the graph is drawn.
@@ -71,9 +90,14 @@ struct Drawn {
 pub(super) struct GroupedView {
     grouping: &'static Grouping,
     options: Options,
+    pace: Pace,
     sequence: u64,
     started: bool,
     cursor: u64,
+    figures_cursor: u64,
+    figures_ms: u64,
+    /// Those of which figures have changed since then.
+    waiting: Items,
     parts: Parts,
     members: FxHashMap<NodeKey, Member>,
     groups: FxHashMap<Arc<str>, Group>,
@@ -93,13 +117,17 @@ struct Dirty {
 }
 
 impl GroupedView {
-    pub(super) fn new(grouping: &'static Grouping, options: Options) -> Self {
+    pub(super) fn new(grouping: &'static Grouping, options: Options, pace: Pace) -> Self {
         Self {
             grouping,
             options,
+            pace,
             sequence: 0,
             started: false,
             cursor: 0,
+            figures_cursor: 0,
+            figures_ms: 0,
+            waiting: Items::default(),
             parts: Parts::default(),
             members: FxHashMap::default(),
             groups: FxHashMap::default(),
@@ -112,7 +140,7 @@ impl GroupedView {
     }
 
     pub(super) fn diff(&mut self, topology: &Topology, now_ms: u64) -> Option<v1::TopologyDiff> {
-        let (nodes, mut edges) = self.changed(topology);
+        let Items { nodes, mut edges } = self.changed(topology, now_ms);
         let mut dirty = Dirty::default();
         for key in nodes {
             self.take_node(topology, key, &mut edges, &mut dirty);
@@ -130,27 +158,49 @@ impl GroupedView {
         self.finish(topology, diff, now_ms)
     }
 
-    /// Nodes and edges of the graph that changed since the last time.
-    fn changed(&mut self, topology: &Topology) -> (FxHashSet<NodeKey>, FxHashSet<EdgeKey>) {
+    pub(super) fn size(&self) -> (usize, usize) {
+        let nodes = self.groups.values().filter(|group| group.told.is_some());
+        let edges = self.merged.values().filter(|edge| edge.told.is_some());
+        (nodes.count(), edges.count())
+    }
+
+    /// Takes the view in as told, without telling it.
+    pub(super) fn prime(&mut self, topology: &Topology, now_ms: u64) {
+        if !self.started {
+            self.diff(topology, now_ms);
+        }
+    }
+
+    /// Nodes and edges of the graph that changed since the last time; those of which only figures
+    /// have, once per period.
+    fn changed(&mut self, topology: &Topology, now_ms: u64) -> Items {
         let graph = topology.graph(self.grouping.view);
-        let (mut nodes, mut edges) = (FxHashSet::default(), FxHashSet::default());
-        match graph.journal.read(self.cursor) {
-            Some(entries) => {
-                for (_, item) in entries {
-                    match item {
-                        Item::Node(key) => drop(nodes.insert(key)),
-                        Item::Edge(key) => drop(edges.insert(key)),
-                    }
-                }
+        let mut changed = Items::default();
+        let structure = graph.journal.read(self.cursor);
+        let figures = graph.figures.read(self.figures_cursor);
+        match structure.zip(figures) {
+            Some((structure, figures)) => {
+                structure.for_each(|(_, item)| changed.insert(item));
+                figures.for_each(|(_, item)| self.waiting.insert(item));
             }
-            // The journal no longer reaches back to what was told.
+            // A journal no longer reaches back to what was told.
             None => {
-                nodes.extend(self.members.keys().copied().chain(graph.nodes.keys()));
-                edges.extend(self.edges.keys().copied().chain(graph.edges.keys()));
+                let nodes = self.members.keys().copied().chain(graph.nodes.keys());
+                changed.nodes.extend(nodes);
+                let edges = self.edges.keys().copied().chain(graph.edges.keys());
+                changed.edges.extend(edges);
             }
         }
         self.cursor = graph.journal.revision();
-        (nodes, edges)
+        self.figures_cursor = graph.figures.revision();
+        // A clock that was set back does not hold them up.
+        if now_ms.abs_diff(self.figures_ms) >= self.pace.period_ms {
+            let Items { nodes, edges } = std::mem::take(&mut self.waiting);
+            changed.nodes.extend(nodes);
+            changed.edges.extend(edges);
+            self.figures_ms = now_ms;
+        }
+        changed
     }
 
     fn take_node(
@@ -293,9 +343,13 @@ impl GroupedView {
             }
             return;
         };
-        let hash = hash_edge(&message);
-        if merged.told.replace(hash) != Some(hash) {
-            diff.edges.push(message);
+        let hashes = (hash_edge(&message), hash_edge_figures(&message));
+        match merged.told.replace(hashes) {
+            Some(before) if before == hashes => {}
+            Some((before, _)) if before == hashes.0 && self.pace.parts => {
+                diff.edge_figures.push(render::edge_figures(message));
+            }
+            _ => diff.edges.push(message),
         }
         if told.is_none() {
             self.count_edge(name, true, dirty);
@@ -327,9 +381,13 @@ impl GroupedView {
             let message = self
                 .parts
                 .render(topology, self.grouping, id, &group.members);
-            let hash = hash_node(&message);
-            if group.told.replace(hash) != Some(hash) {
-                diff.nodes.push(message);
+            let hashes = (hash_node(&message), hash_node_figures(&message));
+            match group.told.replace(hashes) {
+                Some(before) if before == hashes => {}
+                Some((before, _)) if before == hashes.0 && self.pace.parts => {
+                    diff.node_figures.push(render::node_figures(message));
+                }
+                _ => diff.nodes.push(message),
             }
         } else if group.told.take().is_some() {
             diff.nodes_removed.push(id.to_string());
@@ -366,6 +424,7 @@ impl GroupedView {
             },
             incomplete_changed: incomplete_changed || reset,
             nodes_hidden: self.hidden,
+            figures_period_ms: self.pace.period_of(0),
             ..diff
         })
     }
@@ -395,6 +454,7 @@ impl GroupedView {
             incomplete: topology.incomplete(),
             incomplete_changed: true,
             nodes_hidden: self.hidden_told,
+            figures_period_ms: self.pace.period_of(0),
             ..Default::default()
         }
     }

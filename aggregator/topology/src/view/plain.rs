@@ -1,11 +1,17 @@
-//! A view of the nodes of a graph, one by one.
+//! A view of the nodes of a graph, one by one: what comes, goes or looks different.
+
+mod figures;
+mod picture;
 
 use std::sync::Arc;
 
 use mesoscope_proto::v1;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{Told, hash_edge, hash_node, without};
+use super::{
+    Pace, Told, hash_edge, hash_edge_figures, hash_node, hash_node_figures, waiting::Waiting,
+    without,
+};
 use crate::{
     Options, Topology, ViewKind,
     journal::Item,
@@ -23,9 +29,18 @@ struct ToldEdge {
 pub(super) struct PlainView {
     kind: ViewKind,
     options: Options,
+    pace: Pace,
     sequence: u64,
     started: bool,
     cursor: u64,
+    figures_cursor: u64,
+    /// Items whose figures are told later.
+    waiting: Waiting,
+    /// A picture was made since the last difference that may hold more than was told: what has changed
+    /// is told again even if it is as told before.
+    again: bool,
+    /// What is not yet taken in of the first picture.
+    priming: Option<Vec<Item>>,
     nodes: FxHashMap<NodeKey, Told>,
     edges: FxHashMap<EdgeKey, ToldEdge>,
     /// Number of told edges of each floating node: it is shown while it has any.
@@ -36,6 +51,14 @@ pub(super) struct PlainView {
     incomplete_revision: u64,
 }
 
+/// What is told of something even if it is as told before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Least {
+    Nothing,
+    Figures,
+    Whole,
+}
+
 /// A difference in the making.
 #[derive(Default)]
 struct Draft {
@@ -43,18 +66,28 @@ struct Draft {
     edges: Vec<v1::Edge>,
     nodes_removed: Vec<Arc<str>>,
     edges_removed: Vec<Arc<str>>,
+    node_figures: Vec<v1::NodeFigures>,
+    edge_figures: Vec<v1::EdgeFigures>,
+    now_ms: u64,
+    /// Items whose figures may still be told.
+    figures_left: usize,
     /// Floating nodes whose edges changed: looked at last.
     floating: FxHashSet<NodeKey>,
 }
 
 impl PlainView {
-    pub(super) fn new(kind: ViewKind, options: Options) -> Self {
+    pub(super) fn new(kind: ViewKind, options: Options, pace: Pace) -> Self {
         Self {
             kind,
             options,
+            pace,
             sequence: 0,
             started: false,
             cursor: 0,
+            figures_cursor: 0,
+            waiting: Waiting::default(),
+            again: false,
+            priming: None,
             nodes: FxHashMap::default(),
             edges: FxHashMap::default(),
             floating: FxHashMap::default(),
@@ -66,7 +99,11 @@ impl PlainView {
 
     pub(super) fn diff(&mut self, topology: &Topology, now_ms: u64) -> Option<v1::TopologyDiff> {
         let graph = topology.graph(self.kind);
-        let mut draft = Draft::default();
+        let mut draft = Draft {
+            now_ms,
+            figures_left: self.pace.items_max,
+            ..Draft::default()
+        };
         match graph.journal.read(self.cursor) {
             Some(entries) => {
                 for (revision, item) in entries {
@@ -79,6 +116,8 @@ impl PlainView {
         for node in std::mem::take(&mut draft.floating) {
             self.consider_floating(topology, node, &mut draft);
         }
+        self.follow_figures(topology, &mut draft);
+        self.again = false;
         self.finish(topology, draft, now_ms)
     }
 
@@ -93,6 +132,8 @@ impl PlainView {
         let hidden = self.count_hidden(topology);
         let nothing = draft.nodes.is_empty()
             && draft.edges.is_empty()
+            && draft.node_figures.is_empty()
+            && draft.edge_figures.is_empty()
             && draft.nodes_removed.is_empty()
             && draft.edges_removed.is_empty();
         if nothing && !incomplete_changed && hidden == self.hidden && !reset {
@@ -115,6 +156,9 @@ impl PlainView {
             edges_removed,
             nodes: draft.nodes,
             edges: draft.edges,
+            node_figures: draft.node_figures,
+            edge_figures: draft.edge_figures,
+            figures_period_ms: self.pace.period_of(self.waiting.len()),
             incomplete: if incomplete_changed || reset {
                 topology.incomplete()
             } else {
@@ -122,34 +166,12 @@ impl PlainView {
             },
             incomplete_changed: incomplete_changed || reset,
             nodes_hidden: hidden,
+            ..Default::default()
         })
     }
 
-    pub(super) fn snapshot(&self, topology: &Topology, now_ms: u64) -> v1::TopologyDiff {
-        let nodes: Vec<_> = self
-            .nodes
-            .keys()
-            .filter_map(|key| topology.render_node(self.kind, *key))
-            .collect();
-        let shown: FxHashSet<&str> = nodes.iter().map(|node| &*node.id).collect();
-        let edges = self
-            .edges
-            .keys()
-            .filter_map(|key| topology.render_edge(self.kind, *key))
-            .filter(|edge| shown.contains(&*edge.source) && shown.contains(&*edge.target))
-            .collect();
-        v1::TopologyDiff {
-            view: self.kind.name().into(),
-            sequence: self.sequence,
-            reset: true,
-            time_unix_ms: now_ms,
-            edges,
-            incomplete: topology.incomplete(),
-            incomplete_changed: true,
-            nodes_hidden: self.hidden,
-            nodes,
-            ..Default::default()
-        }
+    pub(super) fn size(&self) -> (usize, usize) {
+        (self.nodes.len(), self.edges.len())
     }
 
     fn consider(&mut self, topology: &Topology, item: Item, revision: u64, draft: &mut Draft) {
@@ -249,15 +271,19 @@ impl PlainView {
             return;
         };
         let hash = hash_node(&message);
-        match self.nodes.get_mut(&key) {
-            Some(told) if told.hash == hash => return,
-            Some(told) => told.hash = hash,
+        match self.nodes.get(&key) {
+            Some(told) if told.hash == hash && !self.again => {
+                self.consider_figures(topology, Item::Node(key), draft);
+            }
+            Some(_) => self.put_node(key, message, Least::Whole, draft),
             None => {
                 let id = topology.graph(self.kind).nodes[key].id.clone();
-                self.nodes.insert(key, Told { id, hash });
+                let figures = hash_node_figures(&message);
+                let told = Told::new(id, hash, figures, draft.now_ms);
+                self.nodes.insert(key, told);
+                draft.nodes.push(message);
             }
         }
-        draft.nodes.push(message);
     }
 
     fn consider_edge(&mut self, topology: &Topology, key: EdgeKey, draft: &mut Draft) {
@@ -285,17 +311,24 @@ impl PlainView {
             return;
         };
         let hash = hash_edge(&message);
-        match self.edges.get_mut(&key) {
-            Some(edge) if edge.told.hash == hash => return,
-            Some(edge) => edge.told.hash = hash,
+        match self.edges.get(&key) {
+            Some(edge) if edge.told.hash == hash && !self.again => {
+                self.consider_figures(topology, Item::Edge(key), draft);
+                return;
+            }
+            Some(_) => {
+                self.put_edge(key, message, Least::Whole, draft);
+                return;
+            }
             None => {
                 let Some(id) = topology.id_of_edge(self.kind, key) else {
                     return;
                 };
+                let figures = hash_edge_figures(&message);
                 self.edges.insert(
                     key,
                     ToldEdge {
-                        told: Told { id, hash },
+                        told: Told::new(id, hash, figures, draft.now_ms),
                         nodes,
                     },
                 );

@@ -37,6 +37,15 @@ impl Client {
             .extend(diff.nodes.into_iter().map(|node| (node.id.clone(), node)));
         self.edges
             .extend(diff.edges.into_iter().map(|edge| (edge.id.clone(), edge)));
+        for figures in &diff.node_figures {
+            let node = self.nodes.get_mut(&figures.id).expect("told before");
+            assert_eq!(node.metrics.len(), figures.values.len(), "{}", figures.id);
+            figures.apply_to(node);
+        }
+        for figures in &diff.edge_figures {
+            let edge = self.edges.get_mut(&figures.id).expect("told before");
+            figures.apply_to(edge);
+        }
         if diff.incomplete_changed {
             self.incomplete = diff.incomplete;
         }

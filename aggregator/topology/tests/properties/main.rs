@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use common::*;
 use facts::*;
 use mesoscope_proto::v1::{self, Direction, change::Change};
-use mesoscope_topology::{AgentKey, Options, View, ViewKind};
+use mesoscope_topology::{AgentKey, Options, Pace, Topology, View, ViewKind};
 use proptest::{prelude::*, test_runner::TestCaseResult};
 
 struct Reporters {
@@ -224,7 +224,88 @@ fn follow(steps: &[(Fact, u8)], unconnected: bool, ended: bool) -> TestCaseResul
     Ok(())
 }
 
+/// Follows the plain views at a pace, joins them late part by part while they change, and sees the same
+/// as who looks anew once all that waited has been told.
+fn follow_at_a_pace(steps: &[(Fact, u8)], items_max: usize, part: usize) -> TestCaseResult {
+    let pace = Pace {
+        period_ms: 5_000,
+        items_max,
+        diff_ms: 100,
+        edges_together: part > 4,
+        parts: true,
+    };
+    let options = v1::ViewOptions {
+        unconnected: Some(true),
+        ..Default::default()
+    };
+    let mut world = Reporters::new();
+    for kind in ViewKind::ALL {
+        let mut view = View::with_pace(kind, Options::new(kind, &options), pace);
+        let (mut early, mut late) = (None::<Client>, None::<Client>);
+        let mut told: BTreeMap<String, u64> = BTreeMap::new();
+        for (number, (fact, what)) in steps.iter().enumerate() {
+            for (agent, change) in changes(*fact) {
+                world.report(agent, change);
+            }
+            let now_ms = world.world.now_ms;
+            if let Some(client) = &mut early {
+                if let Some(diff) = view.diff(&world.world.topology, now_ms) {
+                    for figures in &diff.node_figures {
+                        let before = told.insert(figures.id.clone(), now_ms);
+                        prop_assert!(before.is_none_or(|before| now_ms - before >= 5_000));
+                    }
+                    if let Some(late) = &mut late {
+                        late.apply(diff.clone());
+                    }
+                    client.apply(diff);
+                }
+            } else {
+                while !view.prime(&world.world.topology, now_ms, part) {}
+                early = Some(picture(&mut view, &world.world.topology, part));
+            }
+            if number == steps.len() / 2 {
+                late = Some(picture(&mut view, &world.world.topology, part));
+            }
+            world.world.pass(u64::from(*what) * 400);
+        }
+        for _ in 0..60 {
+            world.world.pass(300);
+            if let Some(diff) = view.diff(&world.world.topology, world.world.now_ms) {
+                for client in [&mut early, &mut late].into_iter().flatten() {
+                    client.apply(diff.clone());
+                }
+            }
+        }
+        let mut fresh = world.world.see_with(kind, options.clone());
+        for client in [early, late].into_iter().flatten() {
+            fresh.sequence = client.sequence;
+            prop_assert_eq!(fresh.against(&client), Vec::<String>::new());
+        }
+    }
+    Ok(())
+}
+
+fn picture(view: &mut View, topology: &Topology, part: usize) -> Client {
+    let mut outline = view.outline();
+    let mut picture = v1::TopologyDiff::default();
+    while !view.fill(topology, &mut outline, part, &mut picture) {}
+    let mut client = Client::default();
+    client.apply(picture);
+    client
+}
+
 proptest! {
+    #[test]
+    fn what_is_told_at_a_pace_adds_up(
+        facts in facts(1..40),
+        between in prop::collection::vec(0..12u8, 40),
+        items_max in 1..50usize,
+        part in 1..9usize,
+    ) {
+        let steps: Vec<_> = facts.into_iter().zip(between).collect();
+        follow_at_a_pace(&steps, items_max, part)?;
+    }
+
     #[test]
     fn the_order_between_agents_does_not_matter(
         facts in facts(1..60),
