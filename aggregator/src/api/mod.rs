@@ -13,9 +13,10 @@
 //! | `graph.rs` | a view for Grafana |
 //! | `control.rs` | what people do to containers, and their logs |
 //! | `files.rs` | files of containers |
+//! | `labels.rs` | labels that people give to nodes |
 //! | `bulk.rs` | one action on many containers |
-//! | `exec.rs` | commands in containers |
 //! | `plugins.rs` | controls of plugins |
+//! | `exec.rs` | commands in containers |
 //! | `terminal.rs` | terminals in containers, live |
 //! | `websocket.rs` | a view, live |
 //! | `observe.rs` | the same for gRPC, and the event stream |
@@ -40,14 +41,15 @@ mod exec;
 mod figures;
 mod files;
 mod graph;
+mod labels;
 mod metrics;
 mod observe;
 mod openapi;
 mod page;
 mod parameters;
+mod plugins;
 mod query;
 mod reports;
-mod plugins;
 mod rest;
 mod routes;
 mod search;
@@ -74,6 +76,7 @@ use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Pr
 use crate::control::Control;
 use crate::core::Core;
 use crate::ingest::Registry;
+use crate::labels::Labels;
 use crate::metrics::Metrics;
 use crate::series::Recorder;
 use crate::store::Settings;
@@ -101,6 +104,8 @@ pub struct Api {
     pub series: Arc<Recorder>,
     /// What operators set.
     pub settings: Arc<Settings>,
+    /// Labels that people gave to nodes.
+    pub labels: Arc<Labels>,
     /// The agents' streams for control.
     pub control: Arc<Control>,
     /// How long a terminal may stand idle.

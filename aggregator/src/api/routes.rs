@@ -5,7 +5,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    Api, audit, bulk, control, exec, figures, files, graph, metrics, openapi, plugins,
+    Api, audit, bulk, control, exec, figures, files, graph, labels, metrics, openapi, plugins,
     reports, rest, search, series, session, terminal, tier2, tokens, websocket,
 };
 
@@ -38,6 +38,7 @@ pub(super) fn guarded() -> OpenApiRouter<Api> {
         .routes(routes!(terminal::exec, exec::run))
         .routes(routes!(terminal::attach))
         .routes(routes!(bulk::act))
+        .routes(routes!(labels::show, labels::set))
         .routes(routes!(files::list))
         .routes(routes!(files::read, files::write))
         .routes(routes!(control::act))

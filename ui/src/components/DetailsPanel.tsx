@@ -1,7 +1,7 @@
 import { useEffect, useMemo, useRef, useState } from 'react';
 import styled from 'styled-components';
 import { create } from 'zustand';
-import { VIEWS, type NodeDetails, type NodeRef } from '../api/types';
+import { VIEWS, type NodeDetails, type NodeRef, type TopologyNode } from '../api/types';
 import { mayNot } from '../lib/control';
 import { peersOf } from '../lib/peers';
 import { VIEW_INFO } from '../lib/views';
@@ -11,9 +11,10 @@ import { Connections } from './details/Connections';
 import { ContainerControls } from './details/ContainerControls';
 import { DetailsHead } from './details/DetailsHead';
 import { Metrics } from './details/Metrics';
+import { OwnLabels } from './details/OwnLabels';
 import { PeerList } from './details/PeerList';
-import { ProcessTree } from './details/ProcessTree';
 import { PluginSection } from './details/PluginSection';
+import { ProcessTree } from './details/ProcessTree';
 import { RefList } from './details/RefList';
 import { Sections } from './details/Sections';
 import { Tier2Section } from './details/Tier2Section';
@@ -91,7 +92,7 @@ function Details({ view, id }: { view: string; id: string }) {
       {details && <ProcessTree details={details} />}
       {details && children(details).map(([title, refs]) => <RefList key={title} title={title} refs={refs} />)}
       {node && details?.control && <ContainerControls node={node} control={details.control} refused={refused} onDone={again} />}
-      {details?.tier2 && <Tier2Section tier2={details.tier2} onSwitched={again} />}
+      {node && canHaveLabels(node) && <OwnLabels key={id} id={id} refused={refused} onDone={again} />}
       {node &&
         details?.plugins.map((facts) => (
           <PluginSection
@@ -103,6 +104,7 @@ function Details({ view, id }: { view: string; id: string }) {
             onDone={again}
           />
         ))}
+      {details?.tier2 && <Tier2Section tier2={details.tier2} onSwitched={again} />}
       <Sections
         node={node}
         sections={details?.sections ?? []}
@@ -112,6 +114,11 @@ function Details({ view, id }: { view: string; id: string }) {
       {details && <Connections details={details} />}
     </Panel>
   );
+}
+
+// Groups have those of what is in them.
+function canHaveLabels({ id, pseudo }: TopologyNode): boolean {
+  return !pseudo && /^(process|container|host);/.test(id);
 }
 
 // What is in it, by view; the processes that the tree shows are not listed again.
