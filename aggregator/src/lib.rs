@@ -6,6 +6,7 @@
 //! | [`control`] | what people do to containers, through the agents |
 //! | [`core`] | the topology and who changes it; time passes here |
 //! | [`ingest`] | the agents' streams: sequence, generation, one stream per agent |
+//! | [`labels`] | labels that people give to nodes, and the file that keeps them |
 //! | [`series`] | what is told over time: fed by [`ingest`], read by REST |
 //! | [`store`] | what operators set, and the file that keeps it |
 //! | [`tier2`] | tier 2 as it is set, and what is said of it |
@@ -27,6 +28,7 @@ pub mod control;
 pub mod core;
 pub mod events;
 pub mod ingest;
+pub mod labels;
 pub mod links;
 pub mod metrics;
 pub mod oidc;

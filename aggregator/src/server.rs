@@ -24,6 +24,7 @@ use crate::config::{Config, Security};
 use crate::control::{self, ControlService};
 use crate::core::Core;
 use crate::ingest::{MESSAGE_BYTES_MAX, REPORT_WITHIN, Registry, UplinkService};
+use crate::labels::Labels;
 use crate::metrics::Metrics;
 use crate::remote_write::{RemoteWrite, Wanted};
 use crate::series::Recorder;
@@ -182,6 +183,7 @@ impl Server {
             dumps: api::Dumps::default(),
             label_filters: config.label_filter.clone().into(),
             links: config.node_link.clone().into(),
+            labels: labels_of(&config, &core),
             control: Arc::default(),
             terminal_idle: *config.terminal_idle,
             webhooks: webhooks.clone(),
@@ -239,6 +241,20 @@ impl Server {
         tracing::info!("drained");
         result
     }
+}
+
+/// The labels that people gave, put on the map; without a file that can be used, they live in memory.
+fn labels_of(config: &Config, core: &Core) -> Arc<Labels> {
+    let labels = Labels::open(config.data_dir.as_deref()).unwrap_or_else(|error| {
+        tracing::warn!(%error, "labels of nodes are not kept: they are forgotten when this ends");
+        Labels::default()
+    });
+    core.change(|topology, _, _| {
+        for (node, given) in labels.all() {
+            topology.set_labels(&node, given);
+        }
+    });
+    Arc::new(labels)
 }
 
 /// What every view says while others reach the aggregator unprotected.

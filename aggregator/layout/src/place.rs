@@ -249,28 +249,74 @@ impl Layout {
         }
     }
 
-    /// Pushes aside what grown groups now overlap.
+    /// Gives grown groups the room that they need, so that as few nodes as possible move: either what
+    /// they overlap now is pushed aside, or they go to a free spot themselves.
     fn make_room(&mut self, grown: &[GroupKey]) {
+        let pushed = self.pushed_aside(grown);
+        let gone = self.gone_elsewhere(grown);
+        let still = self.settings.spacing / 4.0;
+        let moving = |places: &[(GroupKey, f32, f32)]| -> usize {
+            places
+                .iter()
+                .map(|(key, x, y)| (&self.groups[*key], x, y))
+                .filter(|(group, x, y)| (group.x - *x).hypot(group.y - *y) > still)
+                .map(|(group, _, _)| group.members)
+                .sum()
+        };
+        let places = if moving(&gone) < moving(&pushed) {
+            gone
+        } else {
+            pushed
+        };
+        for (key, x, y) in places {
+            let group = &mut self.groups[key];
+            if (group.x, group.y) != (x, y) {
+                (group.x, group.y) = (x, y);
+                self.moved_groups.insert(key);
+            }
+        }
+    }
+
+    /// Where each group is when the grown ones stay and the others make room.
+    fn pushed_aside(&self, grown: &[GroupKey]) -> Vec<(GroupKey, f32, f32)> {
         let keys: Vec<GroupKey> = self.groups.keys().collect();
         let mut circles: Vec<_> = keys
             .iter()
-            .map(|key| {
-                let group = &self.groups[*key];
-                Circle {
-                    x: group.x,
-                    y: group.y,
-                    radius: self.radius(group.rings) + self.settings.gap / 2.0,
-                    fixed: grown.contains(key),
-                }
-            })
+            .map(|key| self.circle(*key, grown.contains(key)))
             .collect();
         separate(&mut circles);
-        for (key, circle) in keys.iter().zip(&circles) {
-            let group = &mut self.groups[*key];
-            if (group.x, group.y) != (circle.x, circle.y) {
-                (group.x, group.y) = (circle.x, circle.y);
-                self.moved_groups.insert(*key);
-            }
+        keys.into_iter()
+            .zip(&circles)
+            .map(|(key, circle)| (key, circle.x, circle.y))
+            .collect()
+    }
+
+    /// Where the grown ones are when they leave the others in place: near where they were.
+    fn gone_elsewhere(&self, grown: &[GroupKey]) -> Vec<(GroupKey, f32, f32)> {
+        let others = self
+            .groups
+            .iter()
+            .filter(|(key, group)| group.placed && !grown.contains(key))
+            .map(|(key, _)| self.circle(key, true));
+        let mut spots = Spots::new(others, 4.0 * self.settings.spacing);
+        let mut places = Vec::with_capacity(grown.len());
+        for key in grown {
+            let mut circle = self.circle(*key, true);
+            (circle.x, circle.y) = spots.find(circle.x, circle.y, circle.radius);
+            places.push((*key, circle.x, circle.y));
+            spots.insert(circle);
+        }
+        places
+    }
+
+    /// A group and half the gap around it.
+    fn circle(&self, key: GroupKey, fixed: bool) -> Circle {
+        let group = &self.groups[key];
+        Circle {
+            x: group.x,
+            y: group.y,
+            radius: self.radius(group.rings) + self.settings.gap / 2.0,
+            fixed,
         }
     }
 }

@@ -264,3 +264,42 @@ fn connected_groups_are_nearer_than_others() {
         mean(&all)
     );
 }
+
+#[test]
+fn a_group_that_grows_moves_as_few_nodes_as_possible() {
+    let (mut nodes, edges) = cluster(2_000, 100);
+    let mut layout = Layout::new(Settings::default());
+    layout.update(&changes(&nodes, &edges));
+    // One host starts six times as many as it had: its neighbours, 20 nodes each, stay where they are.
+    let fresh: Vec<_> = (0..100)
+        .map(|i| (format!("fresh-{i}"), "g50".to_owned()))
+        .collect();
+    let before: Places = nodes
+        .iter()
+        .filter_map(|(id, _)| Some((id.clone(), layout.position(id)?)))
+        .collect();
+    let come: Vec<_> = fresh
+        .iter()
+        .map(|(id, group)| Change::Node { id, group })
+        .collect();
+    let moved = layout.update(&come);
+    let far = moved
+        .iter()
+        .filter_map(|moved| Some((before.get(&*moved.id)?, moved)))
+        .filter(|(old, moved)| (old.0 - moved.x).hypot(old.1 - moved.y) > 10.0)
+        .count();
+    assert!(far <= 40, "{far} of 2,000 moved by more than 10 px");
+    nodes.extend(fresh);
+    let groups = layout.groups();
+    for (at, one) in groups.iter().enumerate() {
+        for other in &groups[at + 1..] {
+            let distance = (one.x - other.x).hypot(one.y - other.y);
+            assert!(
+                distance > one.radius + other.radius - 1.0,
+                "{} lies on {}",
+                one.group,
+                other.group
+            );
+        }
+    }
+}

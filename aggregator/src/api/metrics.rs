@@ -11,7 +11,7 @@ use prometheus::{Encoder, GaugeVec, IntCounterVec, IntGaugeVec, Opts, TextEncode
 use super::Api;
 use super::error::ApiError;
 use crate::webhooks::QUEUE_MAX;
-use crate::{control, events, store, views};
+use crate::{control, events, labels, store, views};
 
 /// Metrics for Prometheus.
 #[utoipa::path(get, path = "/metrics", tag = "aggregator", operation_id = "metrics",
@@ -151,6 +151,7 @@ fn bounds(api: &Api) -> prometheus::Result<Vec<MetricFamily>> {
     set("settings_agents", agents, store::AGENTS_MAX);
     set("settings_containers", containers, store::CONTAINERS_MAX);
     set("filters", api.filters.count(), store::FILTERS_MAX);
+    set("labels_nodes", api.labels.nodes(), labels::NODES_MAX);
     let (searches, most) = api.searches.fill();
     set("searches", searches, most);
     let (reports, most) = api.reports_fill();

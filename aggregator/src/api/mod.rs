@@ -16,9 +16,10 @@
 //! | `graph.rs` | a view for Grafana |
 //! | `control.rs` | what people do to containers, and their logs |
 //! | `files.rs` | files of containers |
+//! | `labels.rs` | labels that people give to nodes |
 //! | `bulk.rs` | one action on many containers |
-//! | `exec.rs` | commands in containers |
 //! | `plugins.rs` | controls of plugins |
+//! | `exec.rs` | commands in containers |
 //! | `terminal.rs` | terminals in containers, live |
 //! | `websocket.rs` | a view, live |
 //! | `observe.rs` | the same for gRPC, and the event stream |
@@ -46,6 +47,7 @@ mod figures;
 mod files;
 mod filters;
 mod graph;
+mod labels;
 mod metrics;
 mod observe;
 mod oidc;
@@ -53,9 +55,9 @@ mod openapi;
 mod overview;
 mod page;
 mod parameters;
+mod plugins;
 mod query;
 mod reports;
-mod plugins;
 mod rest;
 mod routes;
 mod search;
@@ -84,6 +86,7 @@ use crate::control::Control;
 use crate::core::Core;
 use crate::ingest::Registry;
 use crate::links::LinkTemplate;
+use crate::labels::Labels;
 use crate::metrics::Metrics;
 use crate::remote_write::RemoteWrite;
 use crate::series::Recorder;
@@ -125,6 +128,8 @@ pub struct Api {
     pub links: Arc<[LinkTemplate]>,
     /// Saved filters.
     pub filters: Arc<Filters>,
+    /// Labels that people gave to nodes.
+    pub labels: Arc<Labels>,
     /// The agents' streams for control.
     pub control: Arc<Control>,
     /// How long a terminal may stand idle.

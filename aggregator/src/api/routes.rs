@@ -5,8 +5,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    Api, audit, bulk, control, debug, exec, figures, files, filters, graph, metrics, oidc, openapi,
-    overview, plugins, reports, rest, search, series, session, terminal, tier2, tokens, websocket,
+    Api, audit, bulk, control, debug, exec, figures, files, filters, graph, labels, metrics, oidc,
+    openapi, overview, plugins, reports, rest, search, series, session, terminal, tier2, tokens,
+    websocket,
 };
 
 /// For who is let in.
@@ -44,6 +45,7 @@ pub(super) fn guarded() -> OpenApiRouter<Api> {
         .routes(routes!(terminal::exec, exec::run))
         .routes(routes!(terminal::attach))
         .routes(routes!(bulk::act))
+        .routes(routes!(labels::show, labels::set))
         .routes(routes!(files::list))
         .routes(routes!(files::read, files::write))
         .routes(routes!(control::act))

@@ -22,6 +22,7 @@ mod garbage;
 mod graph;
 mod hostile;
 mod ingest;
+mod labels;
 mod live;
 mod observe;
 mod oidc;

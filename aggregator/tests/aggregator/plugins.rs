@@ -87,7 +87,10 @@ async fn a_control_is_pressed_through_the_agent_and_recorded() {
             let Message::Press(press) = message else {
                 panic!("{message:?}");
             };
-            assert_eq!((press.plugin.as_str(), press.control.as_str()), ("http-check", "forget"));
+            assert_eq!(
+                (press.plugin.as_str(), press.control.as_str()),
+                ("http-check", "forget")
+            );
             assert_eq!((press.container_id, press.process), (id('1'), None));
             control.end(number, result, said).await;
         };
@@ -98,7 +101,10 @@ async fn a_control_is_pressed_through_the_agent_and_recorded() {
     }
     let audit = aggregator.json("/api/v1/audit").await.to_string();
     assert!(audit.contains("plugin.http-check.forget"), "{audit}");
-    assert!(audit.contains("\"done\"") && audit.contains("\"failed\""), "{audit}");
+    assert!(
+        audit.contains("\"done\"") && audit.contains("\"failed\""),
+        "{audit}"
+    );
 
     // What is not offered is asked of nobody.
     for (asked, status) in [

@@ -59,6 +59,7 @@ mod incomplete;
 mod join;
 mod journal;
 mod keys;
+mod labels;
 mod limits;
 mod links;
 mod lookup;

@@ -16,6 +16,7 @@ use crate::{
     graph::{Graph, GraphLimits, Subject},
     join::JoinIndex,
     keys::{AgentKey, ContainerKey, EndKey, ListenerKey, ProcessKey},
+    labels::Labels,
     names::Names,
     options::ViewKind,
     own::OwnService,
@@ -72,6 +73,8 @@ pub struct Topology {
     /// Edges and pseudo nodes that had no room: how many so far, and when the last one came.
     pub(crate) undrawn: (u64, u64),
     pub(crate) plugins: Plugins,
+    /// What people gave.
+    pub(crate) labels: Labels,
 }
 
 impl Topology {
@@ -112,6 +115,7 @@ impl Topology {
             rates_ms: 0,
             undrawn: (0, 0),
             plugins: Plugins::default(),
+            labels: Labels::default(),
         }
     }
 

@@ -129,6 +129,45 @@ fn words_are_found_in_all_that_is_known() {
 }
 
 #[test]
+fn labels_that_people_gave_are_shown_and_found_beside_those_of_engines() {
+    let mut world = world();
+    let node = |digit| format!("container;{}", id(digit));
+    let give = |pairs: &[(&str, &str)]| {
+        let pairs = pairs.iter();
+        pairs
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect()
+    };
+    world
+        .topology
+        .set_labels(&node('1'), give(&[("owner", "ada")]));
+    world
+        .topology
+        .set_labels(&node('3'), give(&[("owner", "bob")]));
+    world.topology.set_labels("host;a", give(&[("rack", "7")]));
+    let containers = |world: &World, text: &str| labels(world, ViewKind::Containers, text);
+    assert_eq!(containers(&world, "labels:owner=ada"), ["web"]);
+    assert_eq!(containers(&world, "owner:bob"), ["batch"]);
+    assert_eq!(containers(&world, "labels:tier=front owner=ada"), ["web"]);
+    assert_eq!(labels(&world, ViewKind::Hosts, "rack:7"), ["a.example"]);
+    let details = world
+        .topology
+        .node(ViewKind::Containers, &node('1'), false)
+        .expect("details");
+    let shown: Vec<_> = details
+        .sections
+        .iter()
+        .filter(|section| section.title == "Labels")
+        .flat_map(|section| section.fields.iter().map(|field| field.key.as_str()))
+        .collect();
+    assert_eq!(shown, ["com.example/team", "tier", "owner"]);
+    assert!(world.topology.has_node(ViewKind::Hosts, "host;a"));
+    assert!(!world.topology.has_node(ViewKind::Hosts, "host;z"));
+    world.topology.set_labels(&node('1'), give(&[]));
+    assert!(containers(&world, "owner:ada").is_empty());
+}
+
+#[test]
 fn fields_are_tested_by_key() {
     let world = world();
     let containers = |text: &str| labels(&world, ViewKind::Containers, text);

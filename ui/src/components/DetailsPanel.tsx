@@ -1,6 +1,7 @@
 import { useEffect, useMemo, useRef, useState } from 'react';
 import styled from 'styled-components';
 import { create } from 'zustand';
+import type { TopologyNode } from '../api/types';
 import { mayNot } from '../lib/control';
 import { peersOf } from '../lib/peers';
 import { usePage } from '../store/page';
@@ -11,9 +12,10 @@ import { Children } from './details/Children';
 import { DetailsHead } from './details/DetailsHead';
 import { Links } from './details/Links';
 import { Metrics } from './details/Metrics';
+import { OwnLabels } from './details/OwnLabels';
 import { PeerList } from './details/PeerList';
-import { ProcessTree } from './details/ProcessTree';
 import { PluginSection } from './details/PluginSection';
+import { ProcessTree } from './details/ProcessTree';
 import { RefList } from './details/RefList';
 import { Sections } from './details/Sections';
 import { Tier2Section } from './details/Tier2Section';
@@ -92,7 +94,7 @@ function Details({ view, id }: { view: string; id: string }) {
       {details && <ProcessTree details={details} />}
       {details && <Children details={details} view={view} id={id} />}
       {node && details?.control && <ContainerControls node={node} control={details.control} refused={refused} onDone={again} />}
-      {details?.tier2 && <Tier2Section tier2={details.tier2} onSwitched={again} />}
+      {node && canHaveLabels(node) && <OwnLabels key={id} id={id} refused={refused} onDone={again} />}
       {node &&
         details?.plugins.map((facts) => (
           <PluginSection
@@ -104,6 +106,7 @@ function Details({ view, id }: { view: string; id: string }) {
             onDone={again}
           />
         ))}
+      {details?.tier2 && <Tier2Section tier2={details.tier2} onSwitched={again} />}
       <Sections
         node={node}
         sections={details?.sections ?? []}
@@ -113,6 +116,11 @@ function Details({ view, id }: { view: string; id: string }) {
       {details && <Connections details={details} view={view} id={id} />}
     </Panel>
   );
+}
+
+// Groups have those of what is in them.
+function canHaveLabels({ id, pseudo }: TopologyNode): boolean {
+  return !pseudo && /^(process|container|host);/.test(id);
 }
 
 const Panel = styled.aside`

@@ -19,7 +19,7 @@ interface Props {
 
 const KEPT_LINES = 10_000;
 // Back from the alternate screen, mouse and paste modes off, cursor shown, plain text, a new line.
-const LEAVE_MODES = '\x1b[?1049l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?2004l\x1b[?25h\x1b[0m\r\n';
+const LEAVE_MODES = '\x1b[?1047l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?2004l\x1b[?25h\x1b[0m\r\n';
 
 // One terminal. What has ended is not resumed: the process went with it. Where the connection is lost, a
 // new one is opened on the same screen once there is one.

@@ -110,7 +110,7 @@ pub fn items() -> Vec<Item> {
         with_docker(item(
             "page-e2e",
             "the page in Chromium on the real services",
-            10,
+            20,
             xtask(&["page-e2e"]),
         )),
         with_docker(item(

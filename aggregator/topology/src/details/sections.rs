@@ -19,12 +19,14 @@ impl Topology {
         key: NodeKey,
         environment: bool,
     ) -> Option<Vec<v1::Section>> {
-        Some(match &self.graph(view).nodes.get(key)?.subject {
+        let mut sections = match &self.graph(view).nodes.get(key)?.subject {
             Subject::Process(key) => process_sections(self.processes.get(*key)?),
             Subject::Container(key) => container_sections(self.containers.get(*key)?, environment),
             Subject::Host(key) => host_sections(self.agents.get(*key)?),
             _ => Vec::new(),
-        })
+        };
+        self.add_labels(view, key, &mut sections);
+        Some(sections)
     }
 }
 
