@@ -18,6 +18,7 @@ use mesoscope_topology::{Limits, OwnService, OwnServiceError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::members::{MembersArgs, PeerDial, PeersError};
 use crate::oidc::{self, OidcError};
 use crate::remote_write::RemoteWriteArgs;
 use crate::links::{LinkTemplate, LinkTemplateError};
@@ -142,6 +143,10 @@ pub struct Config {
     #[command(flatten)]
     pub remote_write: RemoteWriteArgs,
 
+    /// Several aggregators
+    #[command(flatten)]
+    pub members: MembersArgs,
+
     /// What stands outside under a name of its own: NAME=ADDRESS, NAME=NETWORK or NAME=DNS-NAME (*.name: all below it); may be repeated
     #[arg(long, value_name = "NAME=PATTERN", value_parser = own_service)]
     pub own_service: Vec<OwnService>,
@@ -174,6 +179,9 @@ pub enum SecurityError {
     /// The file of the provider.
     #[error(transparent)]
     Provider(#[from] OidcError),
+    /// A file of the members.
+    #[error(transparent)]
+    Peers(#[from] PeersError),
 }
 
 /// What protects the two ports.
@@ -195,6 +203,8 @@ pub struct Security {
     pub users: Option<Arc<Users>>,
     /// The provider that people sign in with.
     pub provider: Option<oidc::Options>,
+    /// The members that share the agents with this one.
+    pub peers: Option<PeerDial>,
     /// Token files to follow.
     pub tokens: Vec<Arc<Tokens>>,
 }
@@ -289,6 +299,8 @@ impl Config {
             return Err("--webhook-timeout must be from 100ms to 1m".to_owned());
         }
         self.remote_write.check()?;
+        self.members
+            .check(self.grpc_address(), self.tls_cert.is_some())?;
         self.tls_files().map_err(|error| error.to_string())?;
         self.posture().map_err(|error| error.to_string())?;
         Ok(())
@@ -356,6 +368,9 @@ impl Config {
                 .transpose()?
                 .map(Arc::new),
             provider: self.oidc_file.as_deref().map(oidc::load).transpose()?,
+            peers: self
+                .members
+                .dial(self.grpc_address(), self.tls_cert.is_some())?,
             tokens: agent_tokens.into_iter().chain(user_tokens).collect(),
         })
     }

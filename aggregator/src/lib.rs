@@ -13,6 +13,7 @@
 //! | [`oidc`] | sign-in by an OpenID Connect provider |
 //! | [`webhooks`] | what happens, told to other programs |
 //! | [`links`] | links from nodes to other pages |
+//! | [`members`] | several aggregators that share the agents |
 //! | [`views`] | views shared by their subscribers, merged for slow ones |
 //! | [`events`] | the event stream and its filters |
 //! | [`api`] | REST, WebSocket, gRPC, metrics, the page |
@@ -28,6 +29,7 @@ pub mod core;
 pub mod events;
 pub mod ingest;
 pub mod links;
+pub mod members;
 pub mod metrics;
 pub mod oidc;
 pub mod outward;

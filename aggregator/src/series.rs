@@ -387,6 +387,39 @@ fn float(value: u64) -> f64 {
     value as f64
 }
 
+/// The values of a node as this aggregator has them, and as others that share the agents told them.
+/// An agent may have moved from one to another: each step is from one that knows it.
+#[must_use]
+pub fn merged(
+    here: Option<Answer>,
+    elsewhere: &[v1::SeriesTold],
+) -> Vec<(&'static Metric, Vec<Option<f64>>)> {
+    let mut merged: Vec<(&'static Metric, Vec<Option<f64>>)> = Vec::new();
+    if let Some(here) = here {
+        merged.extend(here.metrics.iter().zip(here.values));
+    }
+    for told in elsewhere.iter().flat_map(|told| &told.metrics) {
+        let known = merged.iter_mut().find(|(metric, _)| metric.key == told.key);
+        let values = told.values.iter();
+        let values = values.map(|value| value.is_finite().then_some(*value));
+        match known {
+            Some((_, steps)) => {
+                for (step, value) in steps.iter_mut().zip(values) {
+                    *step = step.or(value);
+                }
+            }
+            None => merged.extend(named(&told.key).map(|metric| (metric, values.collect()))),
+        }
+    }
+    merged
+}
+
+fn named(key: &str) -> Option<&'static Metric> {
+    let schemas = [&HOST, &CONTAINER, &PROCESS];
+    let mut all = schemas.into_iter().flat_map(|schema| schema.metrics);
+    all.find(|metric| metric.key == key)
+}
+
 #[cfg(test)]
 #[path = "series_tests.rs"]
 mod tests;

@@ -10,6 +10,7 @@ use prometheus::{Encoder, GaugeVec, IntCounterVec, IntGaugeVec, Opts, TextEncode
 
 use super::Api;
 use super::error::ApiError;
+use crate::ingest::WAITING_BYTES_MAX;
 use crate::webhooks::QUEUE_MAX;
 use crate::{control, events, store, views};
 
@@ -41,6 +42,7 @@ fn gather(api: &Api) -> prometheus::Result<Vec<MetricFamily>> {
     let mut families = api.metrics.registry.gather();
     families.extend(agents(api)?);
     families.extend(bounds(api)?);
+    families.extend(members(api)?);
     families.sort_by(|a, b| a.name().cmp(b.name()));
     Ok(families)
 }
@@ -118,6 +120,27 @@ fn agents(api: &Api) -> prometheus::Result<Vec<MetricFamily>> {
         .collect())
 }
 
+/// The aggregators that share the agents; none while this one is alone.
+fn members(api: &Api) -> prometheus::Result<Vec<MetricFamily>> {
+    let there = IntGaugeVec::new(
+        Opts::new(
+            "mesoscope_member_there",
+            "1 while an aggregator that shares the agents is there.",
+        ),
+        &["member"],
+    )?;
+    let members = api.registry.members();
+    let (own, missing) = (members.own(), members.missing());
+    for member in members.members().iter().filter(|member| **member != own) {
+        let is_there = missing.iter().all(|missing| missing.member != *member);
+        there.with_label_values(&[&**member]).set(is_there.into());
+    }
+    let families = there.collect().into_iter();
+    Ok(families
+        .filter(|family| !family.get_metric().is_empty())
+        .collect())
+}
+
 /// Fill of every bound: of the topology, the views, the connections.
 fn bounds(api: &Api) -> prometheus::Result<Vec<MetricFamily>> {
     let gauges = |name, help| IntGaugeVec::new(Opts::new(name, help), &["bound"]);
@@ -151,6 +174,11 @@ fn bounds(api: &Api) -> prometheus::Result<Vec<MetricFamily>> {
     set("settings_agents", agents, store::AGENTS_MAX);
     set("settings_containers", containers, store::CONTAINERS_MAX);
     set("filters", api.filters.count(), store::FILTERS_MAX);
+    set(
+        "members_waiting_bytes",
+        api.registry.hub().waiting_bytes(),
+        WAITING_BYTES_MAX,
+    );
     let (searches, most) = api.searches.fill();
     set("searches", searches, most);
     let (reports, most) = api.reports_fill();

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
+use mesoscope_proto::v1::SeriesAsk;
 use mesoscope_series::{COARSE_STEP_MS, FINE_STEP_MS, Range};
 use mesoscope_service::units::Duration;
 use serde::Serialize;
@@ -9,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::error::ApiError;
+use crate::series;
 
 /// Steps in one answer.
 const LIMIT_DEFAULT: u64 = 1_000;
@@ -31,6 +33,9 @@ pub(super) struct Series {
     metrics: Vec<Values>,
     /// Where the next answer goes on, when this one ended at its limit.
     cursor: Option<String>,
+    /// Aggregators that did not answer: what only they know is not in this.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    aggregators_missing: Vec<String>,
 }
 
 /// Those of one metric.
@@ -71,7 +76,7 @@ pub(super) async fn of_agent(
         let hint = "GET /api/v1/agents/list lists them";
         return Err(ApiError::not_found(error, hint));
     }
-    answer(&api, format!("host;{agent_id}"), &pairs)
+    answer(&api, format!("host;{agent_id}"), &pairs).await
 }
 
 /// Time series of a host, container or process.
@@ -97,28 +102,41 @@ pub(super) async fn of_node(
     Path(id): Path<String>,
     Query(pairs): Pairs,
 ) -> Result<Json<Series>, ApiError> {
-    answer(&api, id, &pairs)
+    answer(&api, id, &pairs).await
 }
 
-fn answer(api: &Api, id: String, pairs: &[(String, String)]) -> Result<Json<Series>, ApiError> {
+async fn answer(
+    api: &Api,
+    id: String,
+    pairs: &[(String, String)],
+) -> Result<Json<Series>, ApiError> {
     let now_ms = api.core.now_ms();
     let asked = parse(pairs, now_ms, api.series.limits().keep_ms)?;
     let owner = api.core.read().agent_of_container(&id);
-    let Some(answer) = api.series.query(&id, owner, asked.range, now_ms) else {
+    let here = api.series.query(&id, owner, asked.range, now_ms);
+    let everywhere = SeriesAsk {
+        id: id.clone(),
+        from_unix_ms: asked.range.from_ms,
+        to_unix_ms: asked.range.to_ms,
+        step_ms: asked.range.step_ms,
+    };
+    let (elsewhere, missing) = api.registry.members().ask_series(&everywhere).await;
+    let values = series::merged(here, &elsewhere);
+    if values.is_empty() {
         let error = format!("{id:?} has no time series");
         let hint = "hosts, containers and processes have some from their first figures on, until the \
                     retention after their end";
         return Err(ApiError::not_found(error, hint));
-    };
-    let is_known = |key: &str| answer.metrics.iter().any(|metric| metric.key == key);
+    }
+    let is_known = |key: &str| values.iter().any(|(metric, _)| metric.key == key);
     if let Some(unknown) = asked.metrics.iter().find(|key| !is_known(key)) {
-        let keys: Vec<_> = answer.metrics.iter().map(|metric| metric.key).collect();
+        let keys: Vec<_> = values.iter().map(|(metric, _)| metric.key).collect();
         let error = format!("{id:?} has no metric {unknown:?}");
         let hint = format!("one of {}", keys.join(", "));
         return Err(ApiError::bad_request(error, hint));
     }
-    let metrics = answer.metrics.iter().zip(answer.values);
-    let metrics = metrics
+    let metrics = values
+        .into_iter()
         .filter(|(metric, _)| asked.metrics.is_empty() || asked.metrics.contains(&metric.key))
         .map(|(metric, values)| Values {
             key: metric.key,
@@ -132,6 +150,7 @@ fn answer(api: &Api, id: String, pairs: &[(String, String)]) -> Result<Json<Seri
         step_ms: asked.range.step_ms,
         metrics: metrics.collect(),
         cursor: asked.cursor,
+        aggregators_missing: missing.iter().map(ToString::to_string).collect(),
     }))
 }
 

@@ -242,11 +242,13 @@ mod tests {
             keep_ms: 3_600_000,
             bytes_max: 1 << 20,
         };
+        let core = Core::new(mesoscope_topology::Limits::default());
         Registry::new(
-            Core::new(mesoscope_topology::Limits::default()),
+            core.clone(),
             Arc::new(Metrics::new().expect("names are unique")),
             Arc::new(crate::store::open(None).expect("in memory").0),
             Arc::new(Recorder::new(series)),
+            crate::members::Membership::alone(core),
         )
     }
 
