@@ -119,6 +119,14 @@ pub struct Config {
     #[arg(long, default_value = "1h")]
     pub series_retention: Duration,
 
+    /// How far back the map can be shown as it was
+    #[arg(long, default_value = "1h")]
+    pub history_retention: Duration,
+
+    /// Memory of the history at most; when it is full, it reaches less far back
+    #[arg(long, default_value = "768MiB")]
+    pub history_memory: ByteSize,
+
     /// Memory of time series at most; when it is full, what has ended is forgotten first
     #[arg(long, default_value = "512MiB")]
     pub series_memory: ByteSize,
@@ -284,6 +292,14 @@ impl Config {
         if !SERIES_RETENTION.contains(&*self.series_retention) {
             return Err("--series-retention must be from 5m to 24h".to_owned());
         }
+        if !SERIES_RETENTION.contains(&*self.history_retention) {
+            return Err("--history-retention must be from 5m to 24h".to_owned());
+        }
+        if self.history_memory < SERIES_MEMORY_MIN {
+            return Err(format!(
+                "--history-memory must be at least {SERIES_MEMORY_MIN}"
+            ));
+        }
         if self.series_memory < SERIES_MEMORY_MIN {
             return Err(format!(
                 "--series-memory must be at least {SERIES_MEMORY_MIN}"
@@ -412,6 +428,20 @@ impl Config {
         mesoscope_series::Limits {
             keep_ms: u64::try_from(self.series_retention.as_millis()).unwrap_or(u64::MAX),
             bytes_max: usize::try_from(self.series_memory.as_u64()).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// The bounds of the history.
+    #[must_use]
+    pub fn history_limits(&self) -> mesoscope_history::Limits {
+        let topology = self.limits();
+        mesoscope_history::Limits {
+            keep_ms: u64::try_from(self.history_retention.as_millis()).unwrap_or(u64::MAX),
+            bytes_max: usize::try_from(self.history_memory.as_u64()).unwrap_or(usize::MAX),
+            keeps: mesoscope_history::Keeps {
+                ended_ms: topology.ended_keep_ms,
+                agents_ms: topology.forget_after_ms,
+            },
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | [`archive`] | the map as it was: what is told, kept for a while |
 //! | [`config`] | the configuration |
 //! | [`control`] | what people do to containers, through the agents |
 //! | [`core`] | the topology and who changes it; time passes here |
@@ -23,6 +24,7 @@
 //! | [`server`] | binds, spawns and drains all of these |
 
 pub mod api;
+pub mod archive;
 pub mod config;
 pub mod control;
 pub mod core;

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mesoscope_proto::v1::{self, change::Change};
 use mesoscope_series::{Answer, Limits, Metric, Range, Schema, Stats, Store};
-use mesoscope_topology::AgentKey;
+use mesoscope_topology::{AgentKey, Thing};
 
 const NS_PER_MS: u64 = 1_000_000;
 
@@ -263,6 +263,34 @@ impl Recorder {
         let state = self.lock();
         let name = self.name(&state, id, owner)?;
         state.store.query(name, range, now_ms)
+    }
+
+    /// The agents by their ids, to ask for many things at one moment.
+    pub(crate) fn lookup(&self) -> HashMap<String, AgentKey> {
+        let state = self.lock();
+        let agents = state.agents.iter();
+        agents.map(|(key, agent)| (agent.id.clone(), *key)).collect()
+    }
+
+    /// The values that things of agents had at a moment, in the order of the metrics above.
+    pub(crate) fn at(
+        &self,
+        lookup: &HashMap<String, AgentKey>,
+        things: &[(Option<&str>, &Thing)],
+        time_ms: u64,
+        now_ms: u64,
+    ) -> Vec<Option<Vec<f64>>> {
+        let state = self.lock();
+        let values = |(agent_id, thing): &(Option<&str>, &Thing)| {
+            let agent = *lookup.get((*agent_id)?)?;
+            let name = match thing {
+                Thing::Host => Name::Host(agent),
+                Thing::Container(id) => Name::Container(agent, self.digest(id)),
+                Thing::Process(key) => Name::Process(agent, key.pid, key.start_boottime_ns),
+            };
+            state.store.at(name, time_ms, now_ms)
+        };
+        things.iter().map(values).collect()
     }
 
     /// How full the store is.

@@ -21,6 +21,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server as GrpcServer;
 
 use crate::api::{self, Api, ObserveService, SignIn};
+use crate::archive::Archive;
 use crate::config::{Config, Security};
 use crate::control::{self, Control, ControlService};
 use crate::core::Core;
@@ -162,6 +163,12 @@ impl Server {
             None => Membership::alone(core.clone()),
         };
         let series = Arc::new(Recorder::new(config.series_limits()));
+        let archive = Archive::new(
+            config.history_limits(),
+            config.limits(),
+            core.clone(),
+            series.clone(),
+        );
         let registry = Registry::new(
             core.clone(),
             metrics.clone(),
@@ -188,6 +195,7 @@ impl Server {
             views,
             registry: registry.clone(),
             series: series.clone(),
+            archive: archive.clone(),
             settings: settings.clone(),
             filters,
             overviews: Arc::default(),
@@ -245,6 +253,7 @@ impl Server {
         ));
         tasks.spawn(run_core(core.clone(), drain.clone()));
         tasks.spawn(expire_reporters(registry.clone(), drain.clone()));
+        tasks.spawn(sweep_archive(archive, drain.clone()));
         tasks.spawn(sweep_series(series, core.clone(), drain.clone()));
         let cleaner = Cleaner {
             core,
@@ -308,6 +317,20 @@ async fn expire_reporters(registry: Arc<Registry>, drain: CancellationToken) -> 
     {
         let registry = registry.clone();
         tokio::task::spawn_blocking(move || registry.expire_reporters(REPORT_WITHIN)).await?;
+    }
+    Ok(())
+}
+
+/// Lets time pass in the history.
+async fn sweep_archive(archive: Arc<Archive>, drain: CancellationToken) -> anyhow::Result<()> {
+    let period = Duration::from_millis(mesoscope_history::RESOLUTION_MS);
+    while drain
+        .run_until_cancelled(tokio::time::sleep(period))
+        .await
+        .is_some()
+    {
+        let archive = archive.clone();
+        tokio::task::spawn_blocking(move || archive.sweep()).await?;
     }
     Ok(())
 }

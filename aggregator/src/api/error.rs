@@ -45,6 +45,17 @@ impl ApiError {
         &self.body.error
     }
 
+    /// The same for gRPC.
+    pub(super) fn status(&self) -> tonic::Status {
+        let code = match self.status {
+            StatusCode::BAD_REQUEST => tonic::Code::InvalidArgument,
+            StatusCode::NOT_FOUND => tonic::Code::NotFound,
+            StatusCode::SERVICE_UNAVAILABLE => tonic::Code::ResourceExhausted,
+            _ => tonic::Code::Internal,
+        };
+        tonic::Status::new(code, format!("{}; {}", self.body.error, self.body.hint))
+    }
+
     /// The same as the text of a WebSocket message.
     pub(super) fn json(&self) -> String {
         serde_json::to_string(&self.body).unwrap_or_default()

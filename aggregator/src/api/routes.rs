@@ -5,7 +5,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    Api, audit, control, debug, exec, figures, filters, graph, metrics, oidc, openapi, overview, reports, rest, search,
+    Api, audit, control, debug, exec, figures, filters, graph, metrics, oidc, openapi, overview, past, reports, rest, search,
     series, session, terminal, tier2, tokens, websocket,
 };
 
@@ -20,6 +20,7 @@ pub(super) fn guarded() -> OpenApiRouter<Api> {
         .routes(routes!(debug::report))
         .routes(routes!(rest::agents))
         .routes(routes!(tier2::switch))
+        .routes(routes!(past::reach))
         .routes(routes!(search::search))
         .routes(routes!(search::complete))
         .routes(routes!(filters::list, filters::create))

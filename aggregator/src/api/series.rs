@@ -8,8 +8,8 @@ use mesoscope_service::units::Duration;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Api;
 use super::error::ApiError;
+use super::{Api, parameters, query};
 use crate::series;
 
 /// Steps in one answer.
@@ -55,6 +55,7 @@ struct Values {
         ("agent_id" = String, Path, description = "The agent"),
         ("metric" = Option<Vec<String>>, Query, description = "Keys; all without it"),
         ("last" = Option<String>, Query, description = "How far back: 1h, 90s"),
+        parameters::At,
         ("from" = Option<u64>, Query, description = "In place of last: Unix milliseconds"),
         ("to" = Option<u64>, Query, description = "In place of last: Unix milliseconds, not included"),
         ("step" = Option<String>, Query, description = "Length of a step, from 5s to the retention (15s)"),
@@ -86,6 +87,7 @@ pub(super) async fn of_agent(
         ("id" = String, Path, description = "The node's id, percent-encoded"),
         ("metric" = Option<Vec<String>>, Query, description = "Keys; all without it"),
         ("last" = Option<String>, Query, description = "How far back: 1h, 90s"),
+        parameters::At,
         ("from" = Option<u64>, Query, description = "In place of last: Unix milliseconds"),
         ("to" = Option<u64>, Query, description = "In place of last: Unix milliseconds, not included"),
         ("step" = Option<String>, Query, description = "Length of a step, from 5s to the retention (15s)"),
@@ -111,7 +113,10 @@ async fn answer(
     pairs: &[(String, String)],
 ) -> Result<Json<Series>, ApiError> {
     let now_ms = api.core.now_ms();
-    let asked = parse(pairs, now_ms, api.series.limits().keep_ms)?;
+    let (at_ms, pairs) = query::moment(pairs.to_vec())?;
+    // What lies behind the moment is yet to come.
+    let until_ms = at_ms.map_or(now_ms, |at_ms| at_ms.min(now_ms));
+    let asked = parse(&pairs, until_ms, api.series.limits().keep_ms)?;
     let owner = api.core.read().agent_of_container(&id);
     let here = api.series.query(&id, owner, asked.range, now_ms);
     let everywhere = SeriesAsk {

@@ -52,6 +52,8 @@ impl Intake {
             end,
             made,
         } = told;
+        let now_ms = self.core.now_ms();
+        self.core.feeds().told(agent, (begin, end), &changes, now_ms);
         if begin {
             self.core
                 .change(|topology, _, _| topology.begin_snapshot(agent));
@@ -102,7 +104,9 @@ impl Intake {
         self.core.change(|topology, now_ms, events| {
             topology.disconnect_agent(agent, now_ms, events);
         });
-        self.series.disconnect(agent, self.core.now_ms());
+        let now_ms = self.core.now_ms();
+        self.core.feeds().disconnected(agent, now_ms);
+        self.series.disconnect(agent, now_ms);
     }
 
     fn refused(&self, refused: ChangeRefused) {

@@ -203,7 +203,9 @@ impl Registry {
                     ..hello.clone()
                 };
                 let connected = core.change(|topology, now_ms, events| {
-                    topology.connect_agent(&greeting, now_ms, events)
+                    let agent = topology.connect_agent(&greeting, now_ms, events)?;
+                    core.feeds().connected(agent, &greeting, now_ms);
+                    Ok(agent)
                 });
                 let agent = connected.map_err(|refused| match refused {
                     mesoscope_topology::AgentRefused::Full { .. } => {

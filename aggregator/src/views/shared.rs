@@ -10,6 +10,7 @@ use mesoscope_proto::v1::{Edge, Incomplete, Node, TopologyDiff};
 use mesoscope_topology::{Options, View, ViewKind};
 
 use super::mailbox::Mailbox;
+use super::past::Places;
 use crate::core::Core;
 use crate::metrics::Metrics;
 
@@ -188,6 +189,16 @@ impl SharedView {
         }
     }
 
+    /// Where its nodes are, for views of the past.
+    pub(super) fn places(&self) -> Places {
+        let state = self.state();
+        Places {
+            layout: state.layout.clone(),
+            nodes: state.nodes.clone(),
+            edges: state.edges.clone(),
+        }
+    }
+
     /// Whether somebody is subscribed.
     pub(super) fn is_watched(&self) -> bool {
         let state = self.state();
@@ -281,7 +292,7 @@ impl State {
 }
 
 /// What a difference means to the layout that so far has these nodes and edges.
-fn layout_changes<'a>(
+pub(super) fn layout_changes<'a>(
     known_nodes: &'a HashMap<String, Node>,
     known_edges: &'a HashMap<String, Edge>,
     diff: &'a TopologyDiff,

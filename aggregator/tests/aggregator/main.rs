@@ -27,6 +27,7 @@ mod observe;
 mod oidc;
 mod openapi;
 mod page;
+mod past;
 mod remote_write;
 mod reports;
 mod rest;

@@ -122,6 +122,7 @@ impl PlainView {
             },
             incomplete_changed: incomplete_changed || reset,
             nodes_hidden: hidden,
+            past: false,
         })
     }
 
