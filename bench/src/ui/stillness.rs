@@ -53,7 +53,7 @@ fn removed(node: Node, index: u32) -> Change {
 async fn places(stack: &Stack) -> Result<HashMap<String, (f32, f32)>> {
     let request = WatchTopologyRequest {
         view: "containers".to_owned(),
-        options: None,
+        ..Default::default()
     };
     let client = stack.observe().await?;
     let mut stream = client
