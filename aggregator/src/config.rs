@@ -18,10 +18,10 @@ use mesoscope_topology::{Limits, OwnService, OwnServiceError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::links::{LinkTemplate, LinkTemplateError};
 use crate::members::{MembersArgs, PeerDial, PeersError};
 use crate::oidc::{self, OidcError};
 use crate::remote_write::RemoteWriteArgs;
-use crate::links::{LinkTemplate, LinkTemplateError};
 use crate::webhooks::{self, Hook, HooksError, Patience};
 
 const SERIES_RETENTION: RangeInclusive<std::time::Duration> =
@@ -250,7 +250,10 @@ impl fmt::Display for LabelFilter {
 /// Value parser of a filter by label. A name has no colon; labels may.
 fn label_filter(text: &str) -> Result<LabelFilter, String> {
     let fits = |part: &str, most: usize| {
-        !part.is_empty() && part.trim() == part && part.len() <= most && !part.chars().any(char::is_control)
+        !part.is_empty()
+            && part.trim() == part
+            && part.len() <= most
+            && !part.chars().any(char::is_control)
     };
     match text.split_once(':') {
         Some((name, label)) if fits(name, 64) && fits(label, 256) && !label.starts_with('=') => {
@@ -264,11 +267,13 @@ fn label_filter(text: &str) -> Result<LabelFilter, String> {
 }
 
 fn own_service(text: &str) -> Result<OwnService, String> {
-    text.parse().map_err(|error: OwnServiceError| error.to_string())
+    text.parse()
+        .map_err(|error: OwnServiceError| error.to_string())
 }
 
 fn node_link(text: &str) -> Result<LinkTemplate, String> {
-    text.parse().map_err(|error: LinkTemplateError| error.to_string())
+    text.parse()
+        .map_err(|error: LinkTemplateError| error.to_string())
 }
 
 impl Config {

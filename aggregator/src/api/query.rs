@@ -70,7 +70,10 @@ pub(super) fn moment(
 pub(super) fn moment_of(text: &str) -> Result<u64, ApiError> {
     text.parse().map_err(|_| {
         let hint = "at=1800000000000: Unix milliseconds; leave it out for now";
-        ApiError::bad_request(format!("at is no time in Unix milliseconds: {text:?}"), hint)
+        ApiError::bad_request(
+            format!("at is no time in Unix milliseconds: {text:?}"),
+            hint,
+        )
     })
 }
 
@@ -162,9 +165,14 @@ mod tests {
         assert!(!options.ended && options.system && options.uncontained);
         assert_eq!(options.hosts, ["a", "b"]);
         let containers = &options.containers;
-        assert_eq!((&containers.namespaces[0], &containers.networks[0]), (&"shop".into(), &"back".into()));
+        assert_eq!(
+            (&containers.namespaces[0], &containers.networks[0]),
+            (&"shop".into(), &"back".into())
+        );
         assert_eq!(containers.labels, ["team=a=b"]);
-        let many: Vec<_> = (0..=NAMES_MAX).map(|at| ("label".into(), at.to_string())).collect();
+        let many: Vec<_> = (0..=NAMES_MAX)
+            .map(|at| ("label".into(), at.to_string()))
+            .collect();
         assert!(view(&many).is_err());
         let (kind, _) = view(&pairs(&[("view", "containers-by-image")])).expect("valid");
         assert_eq!(kind, ViewKind::ContainersByImage);

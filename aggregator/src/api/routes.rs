@@ -5,8 +5,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    Api, audit, control, debug, exec, figures, filters, graph, metrics, oidc, openapi, overview, past, reports, rest, search,
-    series, session, terminal, tier2, tokens, websocket,
+    Api, audit, control, debug, exec, figures, filters, graph, metrics, oidc, openapi, overview,
+    past, reports, rest, search, series, session, terminal, tier2, tokens, websocket,
 };
 
 /// For who is let in.

@@ -219,40 +219,40 @@ pub(super) async fn complete(
 }
 
 fn find(map: &Map, asked: &Asked) -> Answer {
-        let mut found = Vec::new();
-        let mut looked_at = 0;
-        let mut cursor = Some(asked.from);
-        while let Some(from) = cursor {
-            // One node can be in several groups, so that a step may find a few more than it was to.
-            if found.len() >= asked.limit || looked_at >= NODES_PER_PAGE {
-                break;
-            }
-            let stride = Stride {
-                nodes: NODES_PER_LOCK,
-                found: asked.limit - found.len(),
-                kernel_threads: asked.kernel_threads,
-            };
-            looked_at += NODES_PER_LOCK;
-            let next = map.read(from.view, |topology, now_ms| {
-                topology.search(
-                    from.view,
-                    &asked.search,
-                    from.position,
-                    stride,
-                    now_ms,
-                    &mut found,
-                )
-            });
-            cursor = match next {
-                Some(position) => Some(Cursor { position, ..from }),
-                None => asked.view_after(from.view),
-            };
+    let mut found = Vec::new();
+    let mut looked_at = 0;
+    let mut cursor = Some(asked.from);
+    while let Some(from) = cursor {
+        // One node can be in several groups, so that a step may find a few more than it was to.
+        if found.len() >= asked.limit || looked_at >= NODES_PER_PAGE {
+            break;
         }
-        let text = |cursor: Cursor| format!("{}.{}", cursor.view, cursor.position);
-        Answer {
-            nodes: found.into_iter().map(FoundNode::from).collect(),
-            cursor: cursor.map(text),
-        }
+        let stride = Stride {
+            nodes: NODES_PER_LOCK,
+            found: asked.limit - found.len(),
+            kernel_threads: asked.kernel_threads,
+        };
+        looked_at += NODES_PER_LOCK;
+        let next = map.read(from.view, |topology, now_ms| {
+            topology.search(
+                from.view,
+                &asked.search,
+                from.position,
+                stride,
+                now_ms,
+                &mut found,
+            )
+        });
+        cursor = match next {
+            Some(position) => Some(Cursor { position, ..from }),
+            None => asked.view_after(from.view),
+        };
+    }
+    let text = |cursor: Cursor| format!("{}.{}", cursor.view, cursor.position);
+    Answer {
+        nodes: found.into_iter().map(FoundNode::from).collect(),
+        cursor: cursor.map(text),
+    }
 }
 
 impl Api {
