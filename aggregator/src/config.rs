@@ -18,9 +18,10 @@ use mesoscope_topology::{Limits, OwnService, OwnServiceError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::links::{LinkTemplate, LinkTemplateError};
+use crate::members::{MembersArgs, PeerDial, PeersError};
 use crate::oidc::{self, OidcError};
 use crate::remote_write::RemoteWriteArgs;
-use crate::links::{LinkTemplate, LinkTemplateError};
 use crate::webhooks::{self, Hook, HooksError, Patience};
 
 const SERIES_RETENTION: RangeInclusive<std::time::Duration> =
@@ -120,6 +121,14 @@ pub struct Config {
     #[arg(long, default_value = "1h")]
     pub series_retention: Duration,
 
+    /// How far back the map can be shown as it was
+    #[arg(long, default_value = "1h")]
+    pub history_retention: Duration,
+
+    /// Memory of the history at most; when it is full, it reaches less far back
+    #[arg(long, default_value = "768MiB")]
+    pub history_memory: ByteSize,
+
     /// Memory of time series at most; when it is full, what has ended is forgotten first
     #[arg(long, default_value = "512MiB")]
     pub series_memory: ByteSize,
@@ -147,6 +156,10 @@ pub struct Config {
     /// Remote-write
     #[command(flatten)]
     pub remote_write: RemoteWriteArgs,
+
+    /// Several aggregators
+    #[command(flatten)]
+    pub members: MembersArgs,
 
     /// What stands outside under a name of its own: NAME=ADDRESS, NAME=NETWORK or NAME=DNS-NAME (*.name: all below it); may be repeated
     #[arg(long, value_name = "NAME=PATTERN", value_parser = own_service)]
@@ -180,6 +193,9 @@ pub enum SecurityError {
     /// The file of the provider.
     #[error(transparent)]
     Provider(#[from] OidcError),
+    /// A file of the members.
+    #[error(transparent)]
+    Peers(#[from] PeersError),
 }
 
 /// What protects the two ports.
@@ -201,6 +217,8 @@ pub struct Security {
     pub users: Option<Arc<Users>>,
     /// The provider that people sign in with.
     pub provider: Option<oidc::Options>,
+    /// The members that share the agents with this one.
+    pub peers: Option<PeerDial>,
     /// Token files to follow.
     pub tokens: Vec<Arc<Tokens>>,
 }
@@ -238,7 +256,10 @@ impl fmt::Display for LabelFilter {
 /// Value parser of a filter by label. A name has no colon; labels may.
 fn label_filter(text: &str) -> Result<LabelFilter, String> {
     let fits = |part: &str, most: usize| {
-        !part.is_empty() && part.trim() == part && part.len() <= most && !part.chars().any(char::is_control)
+        !part.is_empty()
+            && part.trim() == part
+            && part.len() <= most
+            && !part.chars().any(char::is_control)
     };
     match text.split_once(':') {
         Some((name, label)) if fits(name, 64) && fits(label, 256) && !label.starts_with('=') => {
@@ -252,11 +273,13 @@ fn label_filter(text: &str) -> Result<LabelFilter, String> {
 }
 
 fn own_service(text: &str) -> Result<OwnService, String> {
-    text.parse().map_err(|error: OwnServiceError| error.to_string())
+    text.parse()
+        .map_err(|error: OwnServiceError| error.to_string())
 }
 
 fn node_link(text: &str) -> Result<LinkTemplate, String> {
-    text.parse().map_err(|error: LinkTemplateError| error.to_string())
+    text.parse()
+        .map_err(|error: LinkTemplateError| error.to_string())
 }
 
 impl Config {
@@ -280,6 +303,14 @@ impl Config {
         if !SERIES_RETENTION.contains(&*self.series_retention) {
             return Err("--series-retention must be from 5m to 24h".to_owned());
         }
+        if !SERIES_RETENTION.contains(&*self.history_retention) {
+            return Err("--history-retention must be from 5m to 24h".to_owned());
+        }
+        if self.history_memory < SERIES_MEMORY_MIN {
+            return Err(format!(
+                "--history-memory must be at least {SERIES_MEMORY_MIN}"
+            ));
+        }
         if self.series_memory < SERIES_MEMORY_MIN {
             return Err(format!(
                 "--series-memory must be at least {SERIES_MEMORY_MIN}"
@@ -298,6 +329,8 @@ impl Config {
             return Err("--webhook-timeout must be from 100ms to 1m".to_owned());
         }
         self.remote_write.check()?;
+        self.members
+            .check(self.grpc_address(), self.tls_cert.is_some())?;
         self.tls_files().map_err(|error| error.to_string())?;
         self.posture().map_err(|error| error.to_string())?;
         Ok(())
@@ -365,6 +398,9 @@ impl Config {
                 .transpose()?
                 .map(Arc::new),
             provider: self.oidc_file.as_deref().map(oidc::load).transpose()?,
+            peers: self
+                .members
+                .dial(self.grpc_address(), self.tls_cert.is_some())?,
             tokens: agent_tokens.into_iter().chain(user_tokens).collect(),
         })
     }
@@ -406,6 +442,20 @@ impl Config {
         mesoscope_series::Limits {
             keep_ms: u64::try_from(self.series_retention.as_millis()).unwrap_or(u64::MAX),
             bytes_max: usize::try_from(self.series_memory.as_u64()).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// The bounds of the history.
+    #[must_use]
+    pub fn history_limits(&self) -> mesoscope_history::Limits {
+        let topology = self.limits();
+        mesoscope_history::Limits {
+            keep_ms: u64::try_from(self.history_retention.as_millis()).unwrap_or(u64::MAX),
+            bytes_max: usize::try_from(self.history_memory.as_u64()).unwrap_or(usize::MAX),
+            keeps: mesoscope_history::Keeps {
+                ended_ms: topology.ended_keep_ms,
+                agents_ms: topology.forget_after_ms,
+            },
         }
     }
 

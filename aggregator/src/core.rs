@@ -9,6 +9,7 @@ use mesoscope_topology::{Limits, Topology};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::archive::Feeds;
 use crate::events::{EventRing, Kept};
 
 /// How often time passes in the topology: rates, expiry, stale agents.
@@ -24,6 +25,7 @@ pub struct Core {
     events: EventRing,
     revision: watch::Sender<u64>,
     clock: Clock,
+    feeds: Feeds,
 }
 
 /// Unix time that never jumps: the system's at the start, and monotonic from there. A stepped
@@ -47,6 +49,7 @@ impl Core {
                 started_unix: started_unix.unwrap_or_default(),
                 started: Instant::now(),
             },
+            feeds: Feeds::default(),
         })
     }
 
@@ -61,6 +64,12 @@ impl Core {
     #[must_use]
     pub fn started_ms(&self) -> u64 {
         u64::try_from(self.clock.started_unix.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// What is told, on its way to the history.
+    #[must_use]
+    pub fn feeds(&self) -> &Feeds {
+        &self.feeds
     }
 
     /// The topology, to read. Hold it shortly: agents wait.

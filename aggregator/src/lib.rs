@@ -2,6 +2,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | [`archive`] | the map as it was: what is told, kept for a while |
 //! | [`config`] | the configuration |
 //! | [`control`] | what people do to containers, through the agents |
 //! | [`core`] | the topology and who changes it; time passes here |
@@ -14,6 +15,7 @@
 //! | [`oidc`] | sign-in by an OpenID Connect provider |
 //! | [`webhooks`] | what happens, told to other programs |
 //! | [`links`] | links from nodes to other pages |
+//! | [`members`] | several aggregators that share the agents |
 //! | [`views`] | views shared by their subscribers, merged for slow ones |
 //! | [`events`] | the event stream and its filters |
 //! | [`api`] | REST, WebSocket, gRPC, metrics, the page |
@@ -23,6 +25,7 @@
 //! | [`server`] | binds, spawns and drains all of these |
 
 pub mod api;
+pub mod archive;
 pub mod config;
 pub mod control;
 pub mod core;
@@ -30,6 +33,7 @@ pub mod events;
 pub mod ingest;
 pub mod labels;
 pub mod links;
+pub mod members;
 pub mod metrics;
 pub mod oidc;
 pub mod outward;

@@ -46,8 +46,8 @@ impl FromStr for LinkTemplate {
             .filter(|(scheme, _)| matches!(*scheme, "http" | "https"))
             .ok_or(LinkTemplateError)?;
         let place = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let clean = url.len() <= URL_BYTES_MAX
-            && !url.chars().any(|c| c.is_control() || c.is_whitespace());
+        let clean =
+            url.len() <= URL_BYTES_MAX && !url.chars().any(|c| c.is_control() || c.is_whitespace());
         if !named || !clean || place.is_empty() || place.contains(['{', '}']) {
             return Err(LinkTemplateError);
         }
@@ -171,9 +171,19 @@ mod tests {
     #[test]
     fn what_is_no_template_is_refused() {
         for bad in [
-            "", "x", "=https://x/", "a=javascript:alert(1)", "a=https://{label}/", "a=https://x/{",
-            "a=https://x/}", "a=https://x/{A}", "a=https://x/{}", "a=https:///x", "a=https://x/ y",
-            " a=https://x/", "a=ftp://x/",
+            "",
+            "x",
+            "=https://x/",
+            "a=javascript:alert(1)",
+            "a=https://{label}/",
+            "a=https://x/{",
+            "a=https://x/}",
+            "a=https://x/{A}",
+            "a=https://x/{}",
+            "a=https:///x",
+            "a=https://x/ y",
+            " a=https://x/",
+            "a=ftp://x/",
         ] {
             assert_eq!(bad.parse::<LinkTemplate>(), Err(LinkTemplateError), "{bad}");
         }

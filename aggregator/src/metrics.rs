@@ -17,6 +17,8 @@ pub struct Metrics {
     pub views: Views,
     /// What operators set.
     pub settings: Settings,
+    /// Other aggregators that share the agents.
+    pub members: Members,
     /// Events that subscribers were too slow for.
     pub events_missed: IntCounter,
     /// HTTP requests refused before they reached a handler, by reason.
@@ -69,6 +71,17 @@ pub struct Views {
     pub coalesced: IntCounter,
     /// Subscribers so slow that they were given the whole view anew.
     pub restarted: IntCounter,
+}
+
+/// Figures of the aggregators that share the agents.
+#[derive(Debug)]
+pub struct Members {
+    /// Batches that others relayed.
+    pub batches: IntCounter,
+    /// Agents sent to another one.
+    pub redirects: IntCounter,
+    /// Connections to others that broke.
+    pub losses: IntCounter,
 }
 
 /// Figures of what operators set.
@@ -158,10 +171,25 @@ impl Metrics {
                 "Changes of settings that could not be written and were not made.",
             )?,
         };
+        let members = Members {
+            batches: make.counter(
+                "mesoscope_members_batches_total",
+                "Batches of agents that other aggregators relayed.",
+            )?,
+            redirects: make.counter(
+                "mesoscope_members_redirects_total",
+                "Agents that were sent to another aggregator.",
+            )?,
+            losses: make.counter(
+                "mesoscope_members_losses_total",
+                "Connections to other aggregators that broke.",
+            )?,
+        };
         Ok(Self {
             ingest,
             views,
             settings,
+            members,
             events_missed: make.counter(
                 "mesoscope_events_missed_total",
                 "Events that subscribers were too slow for.",

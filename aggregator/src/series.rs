@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mesoscope_proto::v1::{self, change::Change};
 use mesoscope_series::{Answer, Limits, Metric, Range, Schema, Stats, Store};
-use mesoscope_topology::AgentKey;
+use mesoscope_topology::{AgentKey, Thing};
 
 const NS_PER_MS: u64 = 1_000_000;
 
@@ -265,6 +265,34 @@ impl Recorder {
         state.store.query(name, range, now_ms)
     }
 
+    /// The agents by their ids, to ask for many things at one moment.
+    pub(crate) fn lookup(&self) -> HashMap<String, AgentKey> {
+        let state = self.lock();
+        let agents = state.agents.iter();
+        agents.map(|(key, agent)| (agent.id.clone(), *key)).collect()
+    }
+
+    /// The values that things of agents had at a moment, in the order of the metrics above.
+    pub(crate) fn at(
+        &self,
+        lookup: &HashMap<String, AgentKey>,
+        things: &[(Option<&str>, &Thing)],
+        time_ms: u64,
+        now_ms: u64,
+    ) -> Vec<Option<Vec<f64>>> {
+        let state = self.lock();
+        let values = |(agent_id, thing): &(Option<&str>, &Thing)| {
+            let agent = *lookup.get((*agent_id)?)?;
+            let name = match thing {
+                Thing::Host => Name::Host(agent),
+                Thing::Container(id) => Name::Container(agent, self.digest(id)),
+                Thing::Process(key) => Name::Process(agent, key.pid, key.start_boottime_ns),
+            };
+            state.store.at(name, time_ms, now_ms)
+        };
+        things.iter().map(values).collect()
+    }
+
     /// How full the store is.
     #[must_use]
     pub fn stats(&self) -> Stats {
@@ -385,6 +413,39 @@ fn of_process(told: &v1::ProcessMetrics) -> Says {
 #[expect(clippy::cast_precision_loss, reason = "nine significant bits are kept")]
 fn float(value: u64) -> f64 {
     value as f64
+}
+
+/// The values of a node as this aggregator has them, and as others that share the agents told them.
+/// An agent may have moved from one to another: each step is from one that knows it.
+#[must_use]
+pub fn merged(
+    here: Option<Answer>,
+    elsewhere: &[v1::SeriesTold],
+) -> Vec<(&'static Metric, Vec<Option<f64>>)> {
+    let mut merged: Vec<(&'static Metric, Vec<Option<f64>>)> = Vec::new();
+    if let Some(here) = here {
+        merged.extend(here.metrics.iter().zip(here.values));
+    }
+    for told in elsewhere.iter().flat_map(|told| &told.metrics) {
+        let known = merged.iter_mut().find(|(metric, _)| metric.key == told.key);
+        let values = told.values.iter();
+        let values = values.map(|value| value.is_finite().then_some(*value));
+        match known {
+            Some((_, steps)) => {
+                for (step, value) in steps.iter_mut().zip(values) {
+                    *step = step.or(value);
+                }
+            }
+            None => merged.extend(named(&told.key).map(|metric| (metric, values.collect()))),
+        }
+    }
+    merged
+}
+
+fn named(key: &str) -> Option<&'static Metric> {
+    let schemas = [&HOST, &CONTAINER, &PROCESS];
+    let mut all = schemas.into_iter().flat_map(|schema| schema.metrics);
+    all.find(|metric| metric.key == key)
 }
 
 #[cfg(test)]

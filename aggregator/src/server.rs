@@ -8,6 +8,7 @@ use mesoscope_access::Audit;
 use mesoscope_proto::v1::Incomplete;
 use mesoscope_proto::v1::control_server::ControlServer;
 use mesoscope_proto::v1::observe_server::ObserveServer;
+use mesoscope_proto::v1::peers_server::PeersServer;
 use mesoscope_proto::v1::uplink_server::UplinkServer;
 use mesoscope_service::http;
 use mesoscope_service::listen::{Listener, Posture};
@@ -20,11 +21,13 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server as GrpcServer;
 
 use crate::api::{self, Api, ObserveService, SignIn};
+use crate::archive::Archive;
 use crate::config::{Config, Security};
-use crate::control::{self, ControlService};
+use crate::control::{self, Control, ControlService};
 use crate::core::Core;
 use crate::ingest::{MESSAGE_BYTES_MAX, REPORT_WITHIN, Registry, UplinkService};
 use crate::labels::Labels;
+use crate::members::{self, Membership, PeersService, Sharing};
 use crate::metrics::Metrics;
 use crate::remote_write::{RemoteWrite, Wanted};
 use crate::series::Recorder;
@@ -156,18 +159,34 @@ impl Server {
         metrics.settings.kept.set(settings.are_kept().into());
         let core = Core::new(config.limits());
         core.change(|topology, _, _| topology.name_services(config.own_service.clone()));
+        let sharing = match &security.peers {
+            Some(peers) => Membership::new(core.clone(), peers.own().clone()),
+            None => Membership::alone(core.clone()),
+        };
         let series = Arc::new(Recorder::new(config.series_limits()));
+        let archive = Archive::new(
+            config.history_limits(),
+            config.limits(),
+            core.clone(),
+            series.clone(),
+        );
         let registry = Registry::new(
             core.clone(),
             metrics.clone(),
             settings.clone(),
             series.clone(),
+            sharing,
         );
         let audit = Arc::new(match &config.data_dir {
             Some(folder) => Audit::open(folder, *config.audit_retention),
             None => Audit::in_memory(),
         });
-        let webhooks = Webhooks::new(webhooks, config.webhook_patience(), core.clone());
+        let webhooks = Webhooks::new(
+            webhooks,
+            config.webhook_patience(),
+            core.clone(),
+            registry.members().clone(),
+        );
         let banner = banner(&config, security.posture);
         let views = Views::new(core.clone(), metrics.clone(), banner, drain.clone());
         let remote_write =
@@ -177,6 +196,7 @@ impl Server {
             views,
             registry: registry.clone(),
             series: series.clone(),
+            archive: archive.clone(),
             settings: settings.clone(),
             filters,
             overviews: Arc::default(),
@@ -184,7 +204,7 @@ impl Server {
             label_filters: config.label_filter.clone().into(),
             links: config.node_link.clone().into(),
             labels: labels_of(&config, &core),
-            control: Arc::default(),
+            control: Arc::new(Control::new(registry.hub().clone())),
             terminal_idle: *config.terminal_idle,
             webhooks: webhooks.clone(),
             remote_write: remote_write.clone(),
@@ -216,9 +236,27 @@ impl Server {
         tasks.spawn(sign_in::follow(sign_in, RELOAD_PERIOD, drain.clone()));
         tasks.spawn(serve_http(http, api.clone(), drain.clone()));
         let uplink = UplinkService::new(registry.clone(), metrics.clone(), drain.clone());
-        tasks.spawn(serve_grpc(grpc, api, uplink, security, drain.clone()));
+        let sharing = security.peers.clone().map(|dial| Sharing {
+            registry: registry.clone(),
+            control: api.control.clone(),
+            series: series.clone(),
+            dial,
+        });
+        if let Some(sharing) = sharing.clone() {
+            registry.members().set(&config.members.list());
+            tasks.spawn(members::run(sharing, drain.clone()));
+        }
+        tasks.spawn(serve_grpc(
+            grpc,
+            api,
+            uplink,
+            sharing,
+            security,
+            drain.clone(),
+        ));
         tasks.spawn(run_core(core.clone(), drain.clone()));
         tasks.spawn(expire_reporters(registry.clone(), drain.clone()));
+        tasks.spawn(sweep_archive(archive, drain.clone()));
         tasks.spawn(sweep_series(series, core.clone(), drain.clone()));
         let cleaner = Cleaner {
             core,
@@ -277,7 +315,8 @@ fn follow_files(security: &Security, drain: &CancellationToken) {
     {
         tls.watch(RELOAD_PERIOD, drain.clone());
     }
-    for tokens in &security.tokens {
+    let peers = security.peers.as_ref().and_then(|peers| peers.tokens());
+    for tokens in security.tokens.iter().chain(peers) {
         tokens.watch(RELOAD_PERIOD, drain.clone());
     }
 }
@@ -295,6 +334,20 @@ async fn expire_reporters(registry: Arc<Registry>, drain: CancellationToken) -> 
     {
         let registry = registry.clone();
         tokio::task::spawn_blocking(move || registry.expire_reporters(REPORT_WITHIN)).await?;
+    }
+    Ok(())
+}
+
+/// Lets time pass in the history.
+async fn sweep_archive(archive: Arc<Archive>, drain: CancellationToken) -> anyhow::Result<()> {
+    let period = Duration::from_millis(mesoscope_history::RESOLUTION_MS);
+    while drain
+        .run_until_cancelled(tokio::time::sleep(period))
+        .await
+        .is_some()
+    {
+        let archive = archive.clone();
+        tokio::task::spawn_blocking(move || archive.sweep()).await?;
     }
     Ok(())
 }
@@ -381,6 +434,7 @@ async fn serve_grpc(
     grpc: Listener,
     api: Api,
     uplink: UplinkService,
+    sharing: Option<Sharing>,
     security: Security,
     drain: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -389,6 +443,7 @@ async fn serve_grpc(
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .accept_compressed(CompressionEncoding::Gzip);
     let observe_access = api.sign_in.interceptor(api.core.clone());
+    let core = api.core.clone();
     let control = ControlService::new(
         api.control.clone(),
         api.core.clone(),
@@ -403,6 +458,12 @@ async fn serve_grpc(
     let control = ControlServer::new(control)
         .max_decoding_message_size(control::MESSAGE_BYTES_MAX)
         .accept_compressed(CompressionEncoding::Gzip);
+    let peers = sharing.map(|sharing| {
+        let access = sharing.dial.access().interceptor();
+        let service = PeersService::new(sharing, core, drain.clone());
+        let service = PeersServer::new(service).max_decoding_message_size(OBSERVE_BYTES_MAX);
+        InterceptedService::new(service, access)
+    });
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<UplinkServer<UplinkService>>().await;
     reporter
@@ -429,6 +490,7 @@ async fn serve_grpc(
             security.agents.interceptor(),
         ))
         .add_service(InterceptedService::new(observe, observe_access))
+        .add_optional_service(peers)
         .serve_with_incoming_shutdown(grpc.into_stream(), drain.clone().cancelled_owned());
     within_drain(async { serving.await.context("gRPC failed") }, drain).await
 }

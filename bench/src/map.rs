@@ -17,6 +17,7 @@ pub async fn view(stack: &Stack, view: &str) -> Result<TopologyDiff> {
     let request = WatchTopologyRequest {
         view: view.to_owned(),
         options: Some(options),
+        at_unix_ms: 0,
     };
     let mut stream = stack
         .observe()

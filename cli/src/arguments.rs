@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mesoscope_proto::v1::EventKind;
@@ -234,9 +235,37 @@ pub struct Topology {
     /// Go on with each change as it happens
     #[arg(long)]
     pub watch: bool,
+    /// As it was: a time (2026-11-21T12:00:00Z), or how long ago (10m, 90s)
+    #[arg(long, value_name = "TIME", value_parser = moment, conflicts_with = "watch")]
+    pub at: Option<Moment>,
     /// The view as a JSON object; with --watch, one for each change
     #[arg(long)]
     pub json: bool,
+}
+
+/// A moment of the past.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// When it was, in Unix milliseconds.
+    pub unix_ms: u64,
+}
+
+/// Value parser of a moment.
+fn moment(text: &str) -> Result<Moment, String> {
+    moment_before(text, SystemTime::now())
+}
+
+fn moment_before(text: &str, now: SystemTime) -> Result<Moment, String> {
+    let at = match humantime::parse_duration(text) {
+        Ok(ago) => now.checked_sub(ago),
+        Err(_) => humantime::parse_rfc3339_weak(text).ok(),
+    };
+    let unix = at.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    let unix_ms = unix.and_then(|unix| u64::try_from(unix.as_millis()).ok());
+    match unix_ms {
+        Some(unix_ms) if unix_ms > 0 => Ok(Moment { unix_ms }),
+        _ => Err("neither a time (2026-11-21T12:00:00Z) nor how long ago (10m)".to_owned()),
+    }
 }
 
 #[derive(Debug, Args)]
@@ -347,6 +376,18 @@ pub struct Series {
 mod tests {
     use super::*;
     use clap::CommandFactory;
+
+    #[test]
+    fn a_moment_is_a_time_or_how_long_ago() {
+        let now = UNIX_EPOCH + std::time::Duration::from_millis(1_800_000_000_500);
+        let of = |text| moment_before(text, now).map(|moment| moment.unix_ms);
+        assert_eq!(of("10m"), Ok(1_800_000_000_500 - 600_000));
+        assert_eq!(of("2026-11-21T12:00:02Z"), Ok(1_795_262_402_000));
+        assert_eq!(of("2026-11-21 12:00:02"), Ok(1_795_262_402_000));
+        for bad in ["", "yesterday", "100y", "12:00", "1960-01-01T00:00:00Z"] {
+            assert!(of(bad).is_err(), "{bad:?}");
+        }
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -23,6 +23,7 @@ pub async fn run(server: &Server, options: &Node, mut output: Output) -> Result<
         view: options.view.name().to_owned(),
         id: options.id.clone(),
         environment: options.environment,
+        at_unix_ms: 0,
     };
     let details = match client.get_node(request.clone()).await {
         Ok(answer) => answer.into_inner(),
@@ -59,6 +60,7 @@ async fn find(
             system: Some(true),
             ..ViewOptions::default()
         }),
+        at_unix_ms: 0,
     };
     let failure = |status| Failure::of(&status, server);
     let mut stream = client

@@ -127,8 +127,9 @@ const Main = styled.main`
 const Leave = styled.a`
   position: absolute;
   z-index: 10;
-  top: 8px;
-  right: 8px;
+  bottom: 14px;
+  left: 50%;
+  transform: translateX(-50%);
   padding: 4px 10px;
   border: 1px solid var(--line-strong);
   border-radius: 6px;

@@ -98,7 +98,7 @@ pub struct Group {
 }
 
 /// A node.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Member {
     pub id: Arc<str>,
     pub group: GroupKey,
@@ -109,7 +109,7 @@ pub(crate) struct Member {
     pub told: Option<(f32, f32)>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Edge {
     pub id: Arc<str>,
     pub ends: [NodeKey; 2],
@@ -123,7 +123,7 @@ pub(crate) struct GroupName {
     pub name: Arc<str>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Cluster {
     pub name: GroupName,
     pub x: f32,
@@ -144,7 +144,7 @@ pub(crate) struct GroupLink {
 }
 
 /// Places of all nodes of one view.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Layout {
     pub(crate) settings: Settings,
     pub(crate) nodes: SlotMap<NodeKey, Member>,
@@ -213,6 +213,16 @@ impl Layout {
     pub fn relayout(&mut self) -> Vec<Moved> {
         self.place_all();
         self.tell()
+    }
+
+    /// The ids of all nodes, in no order.
+    pub fn nodes(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.node_ids.keys()
+    }
+
+    /// The ids of all edges, in no order.
+    pub fn edges(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.edge_ids.keys()
     }
 
     /// Where a node is.

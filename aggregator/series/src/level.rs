@@ -114,6 +114,18 @@ impl Level {
         self.stream.rows(schema.metrics.len(), chunks).chain(open)
     }
 
+    /// The last row at or before a slot.
+    pub(crate) fn row_at(&self, slot: u32, schema: &Schema, chunks: &Slab<Chunk>) -> Option<Row> {
+        if self.count > 0 && self.slot <= slot {
+            return Some(Row {
+                slot: self.slot,
+                codes: Some(self.codes(schema)),
+            });
+        }
+        let rows = self.stream.rows_near(slot, schema.metrics.len(), chunks);
+        rows.take_while(|row| row.slot <= slot).last()
+    }
+
     fn flush(&mut self, place: Place<'_>, pieces: &mut Pieces<'_>) {
         if self.count == 0 {
             return;

@@ -149,6 +149,24 @@ impl Stream {
         }
     }
 
+    /// Rows from one at or before this slot on, where there is one that is kept.
+    pub(crate) fn rows_near<'a>(
+        &self,
+        slot: u32,
+        metrics: usize,
+        chunks: &'a Slab<Chunk>,
+    ) -> Rows<'a> {
+        let mut rows = self.rows(metrics, chunks);
+        while rows.next != NONE {
+            let next = chunks.get(rows.next).next;
+            if next == NONE || chunks.get(next).slot > slot {
+                break;
+            }
+            rows.next = next;
+        }
+        rows
+    }
+
     fn fits(&self, slot: u32, codes: &[u16], chunks: &Slab<Chunk>) -> bool {
         let used = chunks.get(self.tail).used();
         let left = PAYLOAD_BITS - END_BITS - used.min(PAYLOAD_BITS - END_BITS);

@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use mesoscope_series::{COARSE_STEP_MS, FINE_STEP_MS, Limits, Metric, Range, Schema, Store};
+use mesoscope_series::{
+    COARSE_STEP_MS, FINE_KEEP_MS, FINE_STEP_MS, Limits, Metric, Range, Schema, Store,
+};
 use proptest::prelude::*;
 
 const METRICS: &[Metric] = &[
@@ -200,6 +202,12 @@ proptest! {
         let first = from / COARSE_STEP_MS;
         for (index, value) in told.into_iter().enumerate() {
             let slot = first + index as u64;
+            // The last minutes have finer slots.
+            let moment = slot * COARSE_STEP_MS + COARSE_STEP_MS / 2;
+            if moment + FINE_KEEP_MS < now {
+                let at = store.at(1, moment, now).map(|values| values[0]);
+                prop_assert!(alike(&[at], &[value]), "slot {slot}: {at:?} for {value:?}");
+            }
             match (value, model.at(slot)) {
                 (Some(value), Some(expected)) => {
                     prop_assert!(near(value, expected, 0.0001), "slot {slot}: {value} for {expected}");

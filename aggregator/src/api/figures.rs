@@ -2,7 +2,6 @@
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
 use mesoscope_proto::v1::{AgentInfo, Edge, Node, NodeDetails, TopologyDiff};
 use mesoscope_topology::ViewKind;
 use serde::Serialize;
@@ -73,25 +72,23 @@ struct Total {
 ///
 /// A node that is there all the while comes once; an edge comes with the node where it begins.
 #[utoipa::path(get, path = "/api/v1/query/topology", tag = "query", operation_id = "query_topology",
-    params(parameters::ViewWithOptions, parameters::Page),
+    params(parameters::ViewWithOptions, parameters::Page, parameters::At),
     responses(
         (status = 200, description = "Nodes and edges", body = ViewPart),
         (status = 400, description = "A parameter that makes no sense"),
+        (status = 404, description = "The history does not go back to that moment"),
         (status = 503, description = "Too many views are watched"),
     ))]
 pub(super) async fn topology(
     State(api): State<Api>,
     Query(pairs): Pairs,
 ) -> Result<Json<ViewPart>, ApiError> {
+    let (at_ms, pairs) = query::moment(pairs)?;
     let of_page = |(key, _): &(String, String)| matches!(key.as_str(), "limit" | "cursor");
     let (page, view): (Vec<_>, Vec<_>) = pairs.into_iter().partition(of_page);
     let (limit, after) = query::page(&page)?;
     let (kind, options) = query::view(&view)?;
-    let snapshot = api.views.snapshot(kind, options).await;
-    let snapshot = snapshot.map_err(|full| {
-        let hint = "try again in a minute";
-        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, full, hint)
-    })?;
+    let snapshot = api.view(at_ms, kind, options).await?;
     Ok(Json(part(snapshot, limit, after.as_deref())))
 }
 

@@ -4,14 +4,16 @@
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use mesoscope_history::Reach;
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 use prometheus::{Encoder, GaugeVec, IntCounterVec, IntGaugeVec, Opts, TextEncoder};
 
 use super::Api;
 use super::error::ApiError;
+use crate::ingest::WAITING_BYTES_MAX;
 use crate::webhooks::QUEUE_MAX;
-use crate::{control, events, labels, store, views};
+use crate::{archive, control, events, labels, store, views};
 
 /// Metrics for Prometheus.
 #[utoipa::path(get, path = "/metrics", tag = "aggregator", operation_id = "metrics",
@@ -41,6 +43,7 @@ fn gather(api: &Api) -> prometheus::Result<Vec<MetricFamily>> {
     let mut families = api.metrics.registry.gather();
     families.extend(agents(api)?);
     families.extend(bounds(api)?);
+    families.extend(members(api)?);
     families.sort_by(|a, b| a.name().cmp(b.name()));
     Ok(families)
 }
@@ -118,6 +121,27 @@ fn agents(api: &Api) -> prometheus::Result<Vec<MetricFamily>> {
         .collect())
 }
 
+/// The aggregators that share the agents; none while this one is alone.
+fn members(api: &Api) -> prometheus::Result<Vec<MetricFamily>> {
+    let there = IntGaugeVec::new(
+        Opts::new(
+            "mesoscope_member_there",
+            "1 while an aggregator that shares the agents is there.",
+        ),
+        &["member"],
+    )?;
+    let members = api.registry.members();
+    let (own, missing) = (members.own(), members.missing());
+    for member in members.members().iter().filter(|member| **member != own) {
+        let is_there = missing.iter().all(|missing| missing.member != *member);
+        there.with_label_values(&[&**member]).set(is_there.into());
+    }
+    let families = there.collect().into_iter();
+    Ok(families
+        .filter(|family| !family.get_metric().is_empty())
+        .collect())
+}
+
 /// Fill of every bound: of the topology, the views, the connections.
 fn bounds(api: &Api) -> prometheus::Result<Vec<MetricFamily>> {
     let gauges = |name, help| IntGaugeVec::new(Opts::new(name, help), &["bound"]);
@@ -152,6 +176,11 @@ fn bounds(api: &Api) -> prometheus::Result<Vec<MetricFamily>> {
     set("settings_containers", containers, store::CONTAINERS_MAX);
     set("filters", api.filters.count(), store::FILTERS_MAX);
     set("labels_nodes", api.labels.nodes(), labels::NODES_MAX);
+    set(
+        "members_waiting_bytes",
+        api.registry.hub().waiting_bytes(),
+        WAITING_BYTES_MAX,
+    );
     let (searches, most) = api.searches.fill();
     set("searches", searches, most);
     let (reports, most) = api.reports_fill();
@@ -168,6 +197,12 @@ fn bounds(api: &Api) -> prometheus::Result<Vec<MetricFamily>> {
     for (bound, held, most) in api.sign_in.gate.fill() {
         set(bound, held, most);
     }
+    let (history, limits) = (api.archive.reach(), api.archive.limits());
+    set("history_bytes", history.bytes, limits.bytes_max);
+    let (moments, things) = api.archive.moments();
+    set("history_moments", moments, archive::MOMENTS_MAX);
+    set("history_things", things, archive::MOMENT_THINGS_MAX);
+    set("past_views", api.views.past_kept(), views::PLACES_MAX);
     let series = api.series.stats();
     set("series_bytes", series.bytes, api.series.limits().bytes_max);
     for (port, fill) in api.connections.iter() {
@@ -213,6 +248,7 @@ fn bounds(api: &Api) -> prometheus::Result<Vec<MetricFamily>> {
     }
     let mut held = gauges_of(&series)?;
     held.extend(webhooks(api)?);
+    held.extend(history_families(api, &history)?);
     if let Some(remote_write) = &api.remote_write {
         held.extend(remote_write.stats().families()?);
     }
@@ -227,6 +263,43 @@ fn bounds(api: &Api) -> prometheus::Result<Vec<MetricFamily>> {
     Ok(families
         .filter(|family| !family.get_metric().is_empty())
         .collect())
+}
+
+/// How far back the map can be shown.
+fn history_families(api: &Api, reach: &Reach) -> prometheus::Result<Vec<MetricFamily>> {
+    let gauge = |name, help, value: u64| {
+        let gauge = prometheus::IntGauge::new(name, help)?;
+        gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        Ok(gauge.collect())
+    };
+    let reaches_s = reach.to_ms.saturating_sub(reach.from_ms) / 1_000;
+    let waiting = u64::try_from(api.core.feeds().waiting()).unwrap_or(u64::MAX);
+    let left_out = u64::try_from(reach.agents_left_out).unwrap_or(u64::MAX);
+    let families: prometheus::Result<Vec<_>> = [
+        gauge(
+            "mesoscope_history_reach_seconds",
+            "How far back the map can be shown as it was.",
+            reaches_s,
+        ),
+        gauge(
+            "mesoscope_history_shortened",
+            "1 while the history reaches less far back than it is to, for want of room.",
+            reach.shortened.into(),
+        ),
+        gauge(
+            "mesoscope_history_agents_left_out",
+            "Agents whose history has no room at all.",
+            left_out,
+        ),
+        gauge(
+            "mesoscope_history_waiting_bytes",
+            "What agents told and the history has not taken yet.",
+            waiting,
+        ),
+    ]
+    .into_iter()
+    .collect();
+    Ok(families?.into_iter().flatten().collect())
 }
 
 /// What waits for each webhook, and what became of what does not wait any more.

@@ -10,6 +10,7 @@
 //! | `debug.rs` | all that the map has, as one file |
 //! | `overview.rs` | how much each view has, and what their options choose from |
 //! | `filters.rs` | saved filters |
+//! | `past.rs` | the map as it was |
 //! | `search.rs` | search, and suggestions for a half-typed one |
 //! | `series.rs` | values over time |
 //! | `tier2.rs` | switching tier 2; agents and nodes with what is set for them |
@@ -55,6 +56,7 @@ mod openapi;
 mod overview;
 mod page;
 mod parameters;
+mod past;
 mod plugins;
 mod query;
 mod reports;
@@ -81,6 +83,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 
+use crate::archive::Archive;
 use crate::config::LabelFilter;
 use crate::control::Control;
 use crate::core::Core;
@@ -116,6 +119,8 @@ pub struct Api {
     pub registry: Arc<Registry>,
     /// What was told over time.
     pub series: Arc<Recorder>,
+    /// The map as it was.
+    pub archive: Arc<Archive>,
     /// What operators set.
     pub settings: Arc<Settings>,
     /// Reports of the whole map that are being made.

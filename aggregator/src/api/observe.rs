@@ -61,6 +61,11 @@ impl Observe for ObserveService {
             return Err(Status::invalid_argument("at most 64 hosts"));
         }
         let options = Options::new(kind, &asked);
+        if request.at_unix_ms != 0 {
+            let view = self.api.view(Some(request.at_unix_ms), kind, options).await;
+            let view = view.map_err(|error| error.status())?;
+            return Ok(Response::new(Box::pin(futures::stream::iter([Ok(view)]))));
+        }
         let subscription = self.api.views.subscribe(kind, options, "grpc").await;
         let subscription =
             subscription.map_err(|full| Status::resource_exhausted(full.to_string()))?;
@@ -118,7 +123,14 @@ impl Observe for ObserveService {
     ) -> Result<Response<NodeDetails>, Status> {
         let request = request.into_inner();
         let kind = kind_of(&request.view)?;
-        let node = self.api.node(kind, &request.id, request.environment);
+        let node = match request.at_unix_ms {
+            0 => self.api.node(kind, &request.id, request.environment),
+            at_ms => {
+                let id = request.id.clone();
+                let node = self.api.node_at(at_ms, kind, id, request.environment);
+                node.await.map_err(|error| error.status())?
+            }
+        };
         node.map(Response::new).ok_or_else(|| {
             Status::not_found(format!("the view {kind} has no node {:?}", request.id))
         })
@@ -129,15 +141,15 @@ impl Observe for ObserveService {
         request: Request<SearchRequest>,
     ) -> Result<Response<SearchResponse>, Status> {
         let found = search::over_grpc(self.api.clone(), request.into_inner()).await;
-        found.map(Response::new).map_err(|error| error.grpc())
+        found.map(Response::new).map_err(|error| error.status())
     }
 
     async fn query_series(
         &self,
         request: Request<QuerySeriesRequest>,
     ) -> Result<Response<QuerySeriesResponse>, Status> {
-        let series = series::over_grpc(&self.api, request.into_inner());
-        series.map(Response::new).map_err(|error| error.grpc())
+        let series = series::over_grpc(&self.api, request.into_inner()).await;
+        series.map(Response::new).map_err(|error| error.status())
     }
 }
 

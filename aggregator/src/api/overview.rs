@@ -63,7 +63,11 @@ pub(super) async fn views(State(api): State<Api>) -> Result<Json<Overview>, ApiE
     let counted = tokio::task::spawn_blocking(move || overview(&core, label_filters)).await;
     let overview = counted.map_err(|panicked| {
         let hint = "the aggregator's log says more; report this";
-        ApiError::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, panicked, hint)
+        ApiError::new(
+            axum::http::StatusCode::INTERNAL_SERVER_ERROR,
+            panicked,
+            hint,
+        )
     })?;
     *last = Some((Instant::now(), Arc::new(overview.clone())));
     Ok(Json(overview))

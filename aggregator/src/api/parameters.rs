@@ -15,6 +15,18 @@ pub(super) enum ViewWithOptions {}
 /// The part of a list.
 pub(super) enum Page {}
 
+/// A moment.
+pub(super) enum At {}
+
+impl IntoParams for At {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let description = "As it was then, Unix milliseconds (as it is now); GET /api/v1/history says how \
+                           far back that goes";
+        let moment = of(Type::Integer).minimum(Some(0));
+        vec![query("at", moment, description)]
+    }
+}
+
 impl IntoParams for View {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         vec![query("view", views(), "The view")]

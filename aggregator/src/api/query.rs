@@ -44,6 +44,62 @@ pub(super) fn view(pairs: &[(String, String)]) -> Result<(ViewKind, Options), Ap
     Ok((kind, options(kind, &asked)?))
 }
 
+/// Takes the moment that is asked for out of a query string; `None` is now.
+pub(super) fn moment(
+    mut pairs: Vec<(String, String)>,
+) -> Result<(Option<u64>, Vec<(String, String)>), ApiError> {
+    let mut at_ms = None;
+    let mut refused = None;
+    pairs.retain(|(key, value)| {
+        let is_moment = key == "at";
+        if is_moment {
+            match moment_of(value) {
+                Ok(parsed) => at_ms = Some(parsed),
+                Err(error) => refused = Some(error),
+            }
+        }
+        !is_moment
+    });
+    match refused {
+        Some(error) => Err(error),
+        None => Ok((at_ms, pairs)),
+    }
+}
+
+/// A moment in Unix milliseconds.
+pub(super) fn moment_of(text: &str) -> Result<u64, ApiError> {
+    text.parse().map_err(|_| {
+        let hint = "at=1800000000000: Unix milliseconds; leave it out for now";
+        ApiError::bad_request(
+            format!("at is no time in Unix milliseconds: {text:?}"),
+            hint,
+        )
+    })
+}
+
+/// The view with this name.
+pub(super) fn kind_of(name: &str) -> Result<ViewKind, ApiError> {
+    name.parse()
+        .map_err(|unknown| ApiError::bad_request(unknown, HINT))
+}
+
+/// `limit` (1 to 1,000, else 100) and `cursor` of a list.
+pub(super) fn page(pairs: &[(String, String)]) -> Result<(usize, Option<String>), ApiError> {
+    let hint = "limit=1..1000, cursor=the one of the answer before";
+    let (mut limit, mut cursor) = (LIMIT_DEFAULT, None);
+    for (key, value) in pairs {
+        match (key.as_str(), value.parse()) {
+            ("limit", Ok(asked @ 1..=LIMIT_MAX)) => limit = asked,
+            ("cursor", _) => cursor = Some(value.clone()),
+            _ => {
+                let error = format!("unknown parameter {key}={value}");
+                return Err(ApiError::bad_request(error, hint));
+            }
+        }
+    }
+    Ok((limit, cursor))
+}
+
 /// The options as asked, within their bounds.
 pub(super) fn options(kind: ViewKind, asked: &ViewOptions) -> Result<Options, ApiError> {
     for (names, what) in [
@@ -83,6 +139,16 @@ mod tests {
     }
 
     #[test]
+    fn a_moment_is_taken_out_and_nonsense_refused() {
+        let (at_ms, rest) = moment(pairs(&[("view", "hosts"), ("at", "17")])).expect("valid");
+        assert_eq!((at_ms, rest), (Some(17), pairs(&[("view", "hosts")])));
+        assert_eq!(moment(pairs(&[("view", "hosts")])).expect("valid").0, None);
+        for bad in ["", "-1", "now", "1e3", "99999999999999999999"] {
+            assert!(moment(pairs(&[("at", bad)])).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
     fn known_parameters_are_taken_and_others_refused() {
         let query = [
             ("view", "hosts"),
@@ -99,9 +165,14 @@ mod tests {
         assert!(!options.ended && options.system && options.uncontained);
         assert_eq!(options.hosts, ["a", "b"]);
         let containers = &options.containers;
-        assert_eq!((&containers.namespaces[0], &containers.networks[0]), (&"shop".into(), &"back".into()));
+        assert_eq!(
+            (&containers.namespaces[0], &containers.networks[0]),
+            (&"shop".into(), &"back".into())
+        );
         assert_eq!(containers.labels, ["team=a=b"]);
-        let many: Vec<_> = (0..=NAMES_MAX).map(|at| ("label".into(), at.to_string())).collect();
+        let many: Vec<_> = (0..=NAMES_MAX)
+            .map(|at| ("label".into(), at.to_string()))
+            .collect();
         assert!(view(&many).is_err());
         let (kind, _) = view(&pairs(&[("view", "containers-by-image")])).expect("valid");
         assert_eq!(kind, ViewKind::ContainersByImage);

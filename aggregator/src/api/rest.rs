@@ -86,25 +86,20 @@ pub(super) struct Status {
 
 /// A whole view, as a difference with `reset`.
 #[utoipa::path(get, path = "/api/topology", tag = "map",
-    params(parameters::ViewWithOptions),
+    params(parameters::ViewWithOptions, parameters::At),
     responses(
         (status = 200, description = "The view", body = TopologyDiff),
         (status = 400, description = "A parameter that makes no sense"),
+        (status = 404, description = "The history does not go back to that moment"),
         (status = 503, description = "Too many views are watched"),
     ))]
 pub(super) async fn topology(
     State(api): State<Api>,
     Query(pairs): Pairs,
 ) -> Result<Json<TopologyDiff>, ApiError> {
+    let (at_ms, pairs) = query::moment(pairs)?;
     let (kind, options) = query::view(&pairs)?;
-    let snapshot = api.views.snapshot(kind, options).await;
-    snapshot.map(Json).map_err(|full| {
-        ApiError::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            full,
-            "try again in a minute",
-        )
-    })
+    api.view(at_ms, kind, options).await.map(Json)
 }
 
 /// Everything known of one node.
@@ -113,6 +108,7 @@ pub(super) async fn topology(
         ("view" = String, Path, description = "The view"),
         ("id" = String, Path, description = "The node's id, percent-encoded"),
         ("environment" = Option<bool>, Query, description = "With environment variables (false)"),
+        parameters::At,
     ),
     responses(
         (status = 200, description = "The node", body = NodeDetails),
@@ -125,6 +121,7 @@ pub(super) async fn node(
     Query(pairs): Pairs,
 ) -> Result<Json<NodeDetails>, ApiError> {
     let kind = query::kind_of(&view)?;
+    let (at_ms, pairs) = query::moment(pairs)?;
     let mut environment = false;
     for (key, value) in pairs {
         environment = match (key.as_str(), value.as_str()) {
@@ -136,7 +133,10 @@ pub(super) async fn node(
             }
         };
     }
-    let node = api.node(kind, &id, environment);
+    let node = match at_ms {
+        None => api.node(kind, &id, environment),
+        Some(at_ms) => api.node_at(at_ms, kind, id.clone(), environment).await?,
+    };
     node.map(Json).ok_or_else(|| no_node(&view, &id))
 }
 
@@ -164,6 +164,7 @@ pub(super) struct Connections {
         ("view" = String, Path, description = "The view"),
         ("id" = String, Path, description = "The node's id, percent-encoded"),
         parameters::Page,
+        parameters::At,
     ),
     responses(
         (status = 200, description = "Children", body = Children),
@@ -175,9 +176,15 @@ pub(super) async fn children(
     Path((view, id)): Path<(String, String)>,
     Query(pairs): Pairs,
 ) -> Result<Json<Children>, ApiError> {
+    let (at_ms, pairs) = query::moment(pairs)?;
     let part = part(&pairs)?;
     let kind = query::kind_of(&view)?;
-    let details = api.core.read().node_in_part(kind, &id, false, part, Part::NONE);
+    let of = id.clone();
+    let details = api
+        .read_map(at_ms, kind, move |topology, _| {
+            topology.node_in_part(kind, &of, false, part, Part::NONE)
+        })
+        .await?;
     let details = details.ok_or_else(|| no_node(&view, &id))?;
     Ok(Json(Children {
         cursor: next(part, details.children_left_out),
@@ -193,6 +200,7 @@ pub(super) async fn children(
         ("view" = String, Path, description = "The view"),
         ("id" = String, Path, description = "The node's id, percent-encoded"),
         parameters::Page,
+        parameters::At,
     ),
     responses(
         (status = 200, description = "Connections", body = Connections),
@@ -204,9 +212,15 @@ pub(super) async fn connections(
     Path((view, id)): Path<(String, String)>,
     Query(pairs): Pairs,
 ) -> Result<Json<Connections>, ApiError> {
+    let (at_ms, pairs) = query::moment(pairs)?;
     let part = part(&pairs)?;
     let kind = query::kind_of(&view)?;
-    let details = api.core.read().node_in_part(kind, &id, false, Part::NONE, part);
+    let of = id.clone();
+    let details = api
+        .read_map(at_ms, kind, move |topology, _| {
+            topology.node_in_part(kind, &of, false, Part::NONE, part)
+        })
+        .await?;
     let details = details.ok_or_else(|| no_node(&view, &id))?;
     Ok(Json(Connections {
         cursor: next(part, details.connections_left_out),

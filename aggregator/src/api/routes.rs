@@ -6,7 +6,7 @@ use utoipa_axum::routes;
 
 use super::{
     Api, audit, bulk, control, debug, exec, figures, files, filters, graph, labels, metrics, oidc,
-    openapi, overview, plugins, reports, rest, search, series, session, terminal, tier2, tokens,
+    openapi, overview, past, plugins, reports, rest, search, series, session, terminal, tier2, tokens,
     websocket,
 };
 
@@ -22,6 +22,7 @@ pub(super) fn guarded() -> OpenApiRouter<Api> {
         .routes(routes!(debug::report))
         .routes(routes!(rest::agents))
         .routes(routes!(tier2::switch))
+        .routes(routes!(past::reach))
         .routes(routes!(search::search))
         .routes(routes!(search::complete))
         .routes(routes!(filters::list, filters::create))

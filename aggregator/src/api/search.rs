@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 
 use super::error::ApiError;
+use super::past::Map;
 use super::{Api, parameters, query};
 
 /// Searches at once; further ones wait, and are refused after [`PATIENCE`].
@@ -33,7 +34,7 @@ const SUGGESTIONS_MAX: usize = 20;
 const AT_MAX: usize = 1_000_000;
 
 const HINT: &str = "q=SEARCH (docs/search.md; may be repeated), view=VIEW (docs/api.md), limit=1..5000, cursor=..., \
-                    kernel_threads=true|false";
+                    kernel_threads=true|false, at=UNIX-MILLISECONDS";
 const COMPLETE_HINT: &str = "q=TEXT, at=CHARACTER, view=VIEW (docs/api.md)";
 
 /// Keeps searches from taking all of the machine.
@@ -158,19 +159,22 @@ struct Suggested {
         ("limit" = Option<u64>, Query, minimum = 1, maximum = 5_000, description = "Nodes in one answer (100)"),
         ("cursor" = Option<String>, Query, description = "From the answer before"),
         ("kernel_threads" = Option<bool>, Query, description = "These too (false)"),
+        parameters::At,
     ),
     responses(
         (status = 200, description = "Nodes", body = Answer),
         (status = 400, description = "The search or a parameter can't be read"),
+        (status = 404, description = "The history does not go back to that moment"),
         (status = 503, description = "Two others are under way"),
     ))]
 pub(super) async fn search(
     State(api): State<Api>,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Json<Answer>, ApiError> {
+    let (at_ms, pairs) = query::moment(pairs)?;
     let asked = asked(&pairs)?;
-    let searches = api.searches.clone();
-    let answer = searches.run(move || api.find(&asked)).await?;
+    let map = api.map(at_ms).await?;
+    let answer = api.searches.run(move || find(&map, &asked)).await?;
     Ok(Json(answer))
 }
 
@@ -220,6 +224,7 @@ pub(super) async fn over_grpc(
     api: Api,
     request: v1::SearchRequest,
 ) -> Result<v1::SearchResponse, ApiError> {
+    let at_ms = (request.at_unix_ms != 0).then_some(request.at_unix_ms);
     let mut pairs: Vec<(String, String)> = Vec::new();
     let mut pair = |key: &str, value: String| pairs.push((key.to_owned(), value));
     for search in request.searches {
@@ -236,8 +241,8 @@ pub(super) async fn over_grpc(
     }
     pair("kernel_threads", request.kernel_threads.to_string());
     let asked = asked(&pairs)?;
-    let searches = api.searches.clone();
-    let answer = searches.run(move || api.find(&asked)).await?;
+    let map = api.map(at_ms).await?;
+    let answer = api.searches.run(move || find(&map, &asked)).await?;
     let nodes = answer.nodes.into_iter().map(|node| v1::FoundNode {
         view: node.view.to_owned(),
         id: node.id,
@@ -251,42 +256,44 @@ pub(super) async fn over_grpc(
     })
 }
 
-impl Api {
-    fn find(&self, asked: &Asked) -> Answer {
-        let mut found = Vec::new();
-        let mut looked_at = 0;
-        let mut cursor = Some(asked.from);
-        while let Some(from) = cursor {
-            // One node can be in several groups, so that a step may find a few more than it was to.
-            if found.len() >= asked.limit || looked_at >= NODES_PER_PAGE {
-                break;
-            }
-            let stride = Stride {
-                nodes: NODES_PER_LOCK,
-                found: asked.limit - found.len(),
-                kernel_threads: asked.kernel_threads,
-            };
-            looked_at += NODES_PER_LOCK;
-            let next = self.core.read().search(
+fn find(map: &Map, asked: &Asked) -> Answer {
+    let mut found = Vec::new();
+    let mut looked_at = 0;
+    let mut cursor = Some(asked.from);
+    while let Some(from) = cursor {
+        // One node can be in several groups, so that a step may find a few more than it was to.
+        if found.len() >= asked.limit || looked_at >= NODES_PER_PAGE {
+            break;
+        }
+        let stride = Stride {
+            nodes: NODES_PER_LOCK,
+            found: asked.limit - found.len(),
+            kernel_threads: asked.kernel_threads,
+        };
+        looked_at += NODES_PER_LOCK;
+        let next = map.read(from.view, |topology, now_ms| {
+            topology.search(
                 from.view,
                 &asked.search,
                 from.position,
                 stride,
-                self.core.now_ms(),
+                now_ms,
                 &mut found,
-            );
-            cursor = match next {
-                Some(position) => Some(Cursor { position, ..from }),
-                None => asked.view_after(from.view),
-            };
-        }
-        let text = |cursor: Cursor| format!("{}.{}", cursor.view, cursor.position);
-        Answer {
-            nodes: found.into_iter().map(FoundNode::from).collect(),
-            cursor: cursor.map(text),
-        }
+            )
+        });
+        cursor = match next {
+            Some(position) => Some(Cursor { position, ..from }),
+            None => asked.view_after(from.view),
+        };
     }
+    let text = |cursor: Cursor| format!("{}.{}", cursor.view, cursor.position);
+    Answer {
+        nodes: found.into_iter().map(FoundNode::from).collect(),
+        cursor: cursor.map(text),
+    }
+}
 
+impl Api {
     fn complete(&self, mut completion: Completion, view: Option<ViewKind>) -> Vec<Suggested> {
         let stride = Stride {
             nodes: NODES_PER_LOCK,

@@ -2,14 +2,15 @@
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use mesoscope_proto::v1;
+use mesoscope_proto::v1::{self, SeriesAsk};
 use mesoscope_series::{COARSE_STEP_MS, FINE_STEP_MS, Range};
 use mesoscope_service::units::Duration;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Api;
 use super::error::ApiError;
+use super::{Api, parameters, query};
+use crate::series;
 
 /// Steps in one answer.
 const LIMIT_DEFAULT: u64 = 1_000;
@@ -32,6 +33,9 @@ pub(super) struct Series {
     metrics: Vec<Values>,
     /// Where the next answer goes on, when this one ended at its limit.
     cursor: Option<String>,
+    /// Aggregators that did not answer: what only they know is not in this.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    aggregators_missing: Vec<String>,
 }
 
 /// Those of one metric.
@@ -51,6 +55,7 @@ struct Values {
         ("agent_id" = String, Path, description = "The agent"),
         ("metric" = Option<Vec<String>>, Query, description = "Keys; all without it"),
         ("last" = Option<String>, Query, description = "How far back: 1h, 90s"),
+        parameters::At,
         ("from" = Option<u64>, Query, description = "In place of last: Unix milliseconds"),
         ("to" = Option<u64>, Query, description = "In place of last: Unix milliseconds, not included"),
         ("step" = Option<String>, Query, description = "Length of a step, from 5s to the retention (15s)"),
@@ -72,7 +77,7 @@ pub(super) async fn of_agent(
         let hint = "GET /api/v1/agents/list lists them";
         return Err(ApiError::not_found(error, hint));
     }
-    answer(&api, format!("host;{agent_id}"), &pairs)
+    answer(&api, format!("host;{agent_id}"), &pairs).await
 }
 
 /// Time series of a host, container or process.
@@ -82,6 +87,7 @@ pub(super) async fn of_agent(
         ("id" = String, Path, description = "The node's id, percent-encoded"),
         ("metric" = Option<Vec<String>>, Query, description = "Keys; all without it"),
         ("last" = Option<String>, Query, description = "How far back: 1h, 90s"),
+        parameters::At,
         ("from" = Option<u64>, Query, description = "In place of last: Unix milliseconds"),
         ("to" = Option<u64>, Query, description = "In place of last: Unix milliseconds, not included"),
         ("step" = Option<String>, Query, description = "Length of a step, from 5s to the retention (15s)"),
@@ -98,11 +104,11 @@ pub(super) async fn of_node(
     Path(id): Path<String>,
     Query(pairs): Pairs,
 ) -> Result<Json<Series>, ApiError> {
-    answer(&api, id, &pairs)
+    answer(&api, id, &pairs).await
 }
 
 /// The same over gRPC.
-pub(super) fn over_grpc(
+pub(super) async fn over_grpc(
     api: &Api,
     request: v1::QuerySeriesRequest,
 ) -> Result<v1::QuerySeriesResponse, ApiError> {
@@ -118,7 +124,7 @@ pub(super) fn over_grpc(
     let pairs = pairs.chain(metrics.map(|metric| ("metric".to_owned(), metric)));
     let cursor = Some(request.cursor).filter(|cursor| !cursor.is_empty());
     let pairs = pairs.chain(cursor.map(|cursor| ("cursor".to_owned(), cursor)));
-    let Json(series) = answer(api, request.id, &pairs.collect::<Vec<_>>())?;
+    let Json(series) = answer(api, request.id, &pairs.collect::<Vec<_>>()).await?;
     let metrics = series.metrics.into_iter().map(|metric| v1::MetricSeries {
         key: metric.key.to_owned(),
         unit: metric.unit.to_owned(),
@@ -137,25 +143,41 @@ pub(super) fn over_grpc(
     })
 }
 
-fn answer(api: &Api, id: String, pairs: &[(String, String)]) -> Result<Json<Series>, ApiError> {
+async fn answer(
+    api: &Api,
+    id: String,
+    pairs: &[(String, String)],
+) -> Result<Json<Series>, ApiError> {
     let now_ms = api.core.now_ms();
-    let asked = parse(pairs, now_ms, api.series.limits().keep_ms)?;
+    let (at_ms, pairs) = query::moment(pairs.to_vec())?;
+    // What lies behind the moment is yet to come.
+    let until_ms = at_ms.map_or(now_ms, |at_ms| at_ms.min(now_ms));
+    let asked = parse(&pairs, until_ms, api.series.limits().keep_ms)?;
     let owner = api.core.read().agent_of_container(&id);
-    let Some(answer) = api.series.query(&id, owner, asked.range, now_ms) else {
+    let here = api.series.query(&id, owner, asked.range, now_ms);
+    let everywhere = SeriesAsk {
+        id: id.clone(),
+        from_unix_ms: asked.range.from_ms,
+        to_unix_ms: asked.range.to_ms,
+        step_ms: asked.range.step_ms,
+    };
+    let (elsewhere, missing) = api.registry.members().ask_series(&everywhere).await;
+    let values = series::merged(here, &elsewhere);
+    if values.is_empty() {
         let error = format!("{id:?} has no time series");
         let hint = "hosts, containers and processes have some from their first figures on, until the \
                     retention after their end";
         return Err(ApiError::not_found(error, hint));
-    };
-    let is_known = |key: &str| answer.metrics.iter().any(|metric| metric.key == key);
+    }
+    let is_known = |key: &str| values.iter().any(|(metric, _)| metric.key == key);
     if let Some(unknown) = asked.metrics.iter().find(|key| !is_known(key)) {
-        let keys: Vec<_> = answer.metrics.iter().map(|metric| metric.key).collect();
+        let keys: Vec<_> = values.iter().map(|(metric, _)| metric.key).collect();
         let error = format!("{id:?} has no metric {unknown:?}");
         let hint = format!("one of {}", keys.join(", "));
         return Err(ApiError::bad_request(error, hint));
     }
-    let metrics = answer.metrics.iter().zip(answer.values);
-    let metrics = metrics
+    let metrics = values
+        .into_iter()
         .filter(|(metric, _)| asked.metrics.is_empty() || asked.metrics.contains(&metric.key))
         .map(|(metric, values)| Values {
             key: metric.key,
@@ -169,6 +191,7 @@ fn answer(api: &Api, id: String, pairs: &[(String, String)]) -> Result<Json<Seri
         step_ms: asked.range.step_ms,
         metrics: metrics.collect(),
         cursor: asked.cursor,
+        aggregators_missing: missing.iter().map(ToString::to_string).collect(),
     }))
 }
 

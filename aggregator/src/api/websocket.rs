@@ -1,5 +1,6 @@
 //! `GET /api/v1/ws`: a view, live. The server sends `TopologyDiff`s as JSON texts, the first with
-//! `reset`; the client may send `{"view": "...", "options": {...}}` to look at another view.
+//! `reset`; the client may send `{"view": "...", "options": {...}}` to look at another view, and with
+//! `"at": UNIX-MILLISECONDS` at the view as it was: one whole view, with `past`, and nothing after it.
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{Extension, Query, State};
 use axum::response::Response;
-use mesoscope_proto::v1::ViewOptions;
+use mesoscope_proto::v1::{TopologyDiff, ViewOptions};
 use mesoscope_topology::{Options, ViewKind};
 use serde::Deserialize;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -16,7 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::access::LetInBy;
 use super::error::ApiError;
 use super::{Api, parameters, query};
-use crate::views::Subscription;
+use crate::views::{self, Subscription};
 
 /// Largest message of a client.
 const MESSAGE_BYTES_MAX: usize = 64 << 10;
@@ -34,15 +35,48 @@ struct Subscribe {
     view: String,
     #[serde(default)]
     options: ViewOptions,
+    /// A moment in Unix milliseconds; live without it.
+    at: Option<u64>,
+}
+
+/// What a client looks at.
+enum Watched {
+    Live(Subscription),
+    /// The past does not change: it is told once.
+    Past(Option<Box<TopologyDiff>>),
+}
+
+impl Watched {
+    /// The next message; waits for it. Nothing is lost when the future is dropped.
+    async fn next(&mut self, deflates: bool) -> Message {
+        match self {
+            Self::Live(subscription) => {
+                let message = subscription.next().await;
+                if deflates {
+                    Message::Binary(message.deflated())
+                } else {
+                    Message::Text(message.json())
+                }
+            }
+            Self::Past(view) => match view.take() {
+                Some(view) if deflates => Message::Binary(views::deflated(&view)),
+                Some(view) => Message::Text(views::to_json(&view).into()),
+                None => std::future::pending().await,
+            },
+        }
+    }
 }
 
 /// A view, live: a WebSocket of `TopologyDiff`s as JSON texts, the first with `reset`.
 ///
 /// With `compress=deflate` they come as binary messages: eight bytes of sequence number, the highest
-/// first, which counts and not the one in the JSON; then the JSON, compressed by RFC 1951. Send `{"view": "...", "options": {...}}` to look at another view. Pings are answered.
+/// first, which counts and not the one in the JSON; then the JSON, compressed by RFC 1951. Send
+/// `{"view": "...", "options": {...}}` to look at another view; with `"at": UNIX-MILLISECONDS`, at the
+/// view as it was: one whole view with `past`. Without `at` it is live again. Pings are answered.
 #[utoipa::path(get, path = "/api/v1/ws", tag = "map", operation_id = "watch_topology",
     params(
         parameters::ViewWithOptions,
+        parameters::At,
         ("compress" = Option<String>, Query, description = "`deflate`: compressed binary messages"),
     ),
     responses(
@@ -57,6 +91,7 @@ pub(super) async fn open(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
     let deflates = deflates(&mut pairs)?;
+    let (at_ms, pairs) = query::moment(pairs)?;
     let (kind, options) = query::view(&pairs)?;
     let upgrade = upgrade
         .map_err(|error| ApiError::new(error.status(), error.body_text(), "open a WebSocket here"))?
@@ -71,7 +106,7 @@ pub(super) async fn open(
             socket,
             deflates,
         }
-        .serve(kind, options)
+        .serve(kind, options, at_ms)
         .await;
         tracing::debug!(?reason, "WebSocket closed");
     }))
@@ -110,9 +145,9 @@ struct Live {
 }
 
 impl Live {
-    async fn serve(mut self, kind: ViewKind, options: Options) -> Gone {
-        let mut subscription = match self.subscribe(kind, options).await {
-            Ok(subscription) => subscription,
+    async fn serve(mut self, kind: ViewKind, options: Options, at_ms: Option<u64>) -> Gone {
+        let mut watched = match self.watch(kind, options, at_ms).await {
+            Ok(watched) => watched,
             Err(error) => {
                 let _ = self.send(Message::Text(error.json().into())).await;
                 return Gone::Closed;
@@ -126,18 +161,11 @@ impl Live {
         let mut heard = Instant::now();
         loop {
             let step = tokio::select! {
-                message = subscription.next() => {
-                    let message = if self.deflates {
-                        Message::Binary(message.deflated())
-                    } else {
-                        Message::Text(message.json())
-                    };
-                    self.send(message).await
-                }
+                message = watched.next(self.deflates) => self.send(message).await,
                 received = self.socket.recv() => {
                     heard = Instant::now();
                     match received {
-                        Some(Ok(Message::Text(text))) => self.switch(&text, &mut subscription).await,
+                        Some(Ok(Message::Text(text))) => self.switch(&text, &mut watched).await,
                         Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
                         Some(Ok(Message::Binary(_))) => {
                             let hint = "send JSON as text";
@@ -181,32 +209,42 @@ impl Live {
         }
     }
 
-    async fn subscribe(
+    async fn watch(
         &mut self,
         kind: ViewKind,
         options: Options,
-    ) -> Result<Subscription, ApiError> {
+        at_ms: Option<u64>,
+    ) -> Result<Watched, ApiError> {
+        if at_ms.is_some() {
+            let view = self.api.view(at_ms, kind, options).await?;
+            return Ok(Watched::Past(Some(Box::new(TopologyDiff {
+                sequence: 1,
+                ..view
+            }))));
+        }
         let subscribed = self.api.views.subscribe(kind, options, "websocket").await;
-        subscribed.map_err(|full| ApiError::bad_request(full, "try again in a minute"))
+        subscribed
+            .map(Watched::Live)
+            .map_err(|full| ApiError::bad_request(full, "try again in a minute"))
     }
 
     /// Looks at another view; on an error the present one goes on.
-    async fn switch(&mut self, text: &str, subscription: &mut Subscription) -> Result<(), Gone> {
+    async fn switch(&mut self, text: &str, watched: &mut Watched) -> Result<(), Gone> {
         let asked = serde_json::from_str::<Subscribe>(text).map_err(|error| {
             let hint = "{\"view\": \"containers\", \"options\": {\"ended\": false}}";
             ApiError::bad_request(format!("not a subscription: {error}"), hint)
         });
         let wanted = asked.and_then(|asked| {
             let kind = query::kind_of(&asked.view)?;
-            Ok((kind, query::options(kind, &asked.options)?))
+            Ok((kind, query::options(kind, &asked.options)?, asked.at))
         });
         let switched = match wanted {
-            Ok((kind, options)) => self.subscribe(kind, options).await,
+            Ok((kind, options, at_ms)) => self.watch(kind, options, at_ms).await,
             Err(error) => Err(error),
         };
         match switched {
             Ok(switched) => {
-                *subscription = switched;
+                *watched = switched;
                 Ok(())
             }
             Err(error) => self.send(Message::Text(error.json().into())).await,

@@ -8,10 +8,12 @@
 //! | `terminal.rs` | a terminal or file between an agent and whoever sits before it, bounded (no I/O) |
 //! | `flows.rs` | reading a log, sitting before a terminal, carrying a file |
 //! | `service.rs` | the gRPC service that agents open |
+//! | `routed.rs` | agents that are asked through another member, and for one |
 
 mod flows;
 mod log;
 mod requests;
+mod routed;
 mod service;
 mod terminal;
 
@@ -26,8 +28,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
+use crate::ingest::Hub;
 pub use flows::{LogReader, Terminal};
 use requests::Requests;
+pub use routed::{Answers, ROUTED_MAX, RouteServer};
 pub use service::{ControlService, MESSAGE_BYTES_MAX};
 
 /// Longer than an agent waits for its engine, so that its answer comes first.
@@ -69,15 +73,23 @@ pub enum ControlError {
 #[derive(Debug)]
 pub struct Control {
     links: Mutex<HashMap<String, Arc<Link>>>,
+    /// Agents that another member asks.
+    routes: Mutex<HashMap<String, routed::Route>>,
+    /// The other members, which ask through this one.
+    hub: Arc<Hub>,
     logs: Arc<Semaphore>,
     terminals: Arc<Semaphore>,
     files: Arc<Semaphore>,
 }
 
-impl Default for Control {
-    fn default() -> Self {
+impl Control {
+    /// Nobody can be asked yet. The members that follow `hub` are told who can.
+    #[must_use]
+    pub fn new(hub: Arc<Hub>) -> Self {
         Self {
             links: Mutex::default(),
+            routes: Mutex::default(),
+            hub,
             logs: Arc::new(Semaphore::new(LOGS_MAX)),
             terminals: Arc::new(Semaphore::new(TERMINALS_MAX)),
             files: Arc::new(Semaphore::new(FILES_MAX)),
@@ -91,9 +103,16 @@ struct Link {
     /// The agent's, so that a stream of an earlier start is not asked.
     generation: u64,
     requests: Mutex<Requests>,
-    outbox: mpsc::Sender<Result<ControlRequest, Status>>,
+    outbox: Outbox,
     /// Ends the stream.
     closed: CancellationToken,
+}
+
+/// The way to an agent.
+#[derive(Debug)]
+enum Outbox {
+    Agent(mpsc::Sender<Result<ControlRequest, Status>>),
+    Member(routed::Outward),
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -101,12 +120,20 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Link {
+    fn is_of(&self, generation: u64) -> bool {
+        self.generation == generation && !self.closed.is_cancelled()
+    }
+
     fn tell(&self, request: u64, message: Message) {
         let message = ControlRequest {
             request,
             message: Some(message),
         };
-        if self.outbox.try_send(Ok(message)).is_err() {
+        let told = match &self.outbox {
+            Outbox::Agent(outbox) => outbox.try_send(Ok(message)).is_ok(),
+            Outbox::Member(outward) => outward.tell(self.generation, message),
+        };
+        if !told {
             // It does not read.
             self.closed.cancel();
         }
@@ -147,9 +174,20 @@ impl Control {
     }
 
     fn link(&self, agent_id: &str, generation: u64) -> Option<Arc<Link>> {
+        self.link_here(agent_id, generation).or_else(|| {
+            let routes = lock(&self.routes);
+            let link = routes.get(agent_id).map(|route| &route.link);
+            link.filter(|link| link.is_of(generation)).cloned()
+        })
+    }
+
+    /// The stream of an agent to this member itself.
+    fn link_here(&self, agent_id: &str, generation: u64) -> Option<Arc<Link>> {
         let links = lock(&self.links);
-        let link = links.get(agent_id)?;
-        (link.generation == generation && !link.closed.is_cancelled()).then(|| link.clone())
+        links
+            .get(agent_id)
+            .filter(|link| link.is_of(generation))
+            .cloned()
     }
 
     /// Asks an agent, and waits for what came of it.

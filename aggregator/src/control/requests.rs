@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use mesoscope_proto::v1::control_answer::Answer;
-use mesoscope_proto::v1::{ControlAnswer, ControlOutcome, ControlResult};
-use tokio::sync::oneshot;
+use mesoscope_proto::v1::{ControlAnswer, ControlOutcome, ControlResult, RoutedAnswer};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use super::log::{Overrun, Pipe};
 use super::terminal::Screen;
@@ -34,6 +35,36 @@ enum Waiting {
     Outcome(oneshot::Sender<ControlOutcome>),
     Log(Arc<Pipe>),
     Terminal(Arc<Screen>),
+    /// Another member waits, for its own number.
+    Elsewhere(Forward),
+}
+
+/// Answers on their way to another member.
+#[derive(Debug, Clone)]
+pub(super) struct Forward {
+    pub(super) agent_id: String,
+    pub(super) generation: u64,
+    /// The other member's number of the request.
+    pub(super) number: u64,
+    pub(super) answers: mpsc::Sender<RoutedAnswer>,
+    /// Cancelled when the member does not take its answers.
+    pub(super) closed: CancellationToken,
+}
+
+impl Forward {
+    pub(super) fn tell(&self, answer: Answer) {
+        let answer = RoutedAnswer {
+            agent_id: self.agent_id.clone(),
+            generation: self.generation,
+            answer: Some(ControlAnswer {
+                request: self.number,
+                answer: Some(answer),
+            }),
+        };
+        if self.answers.try_send(answer).is_err() {
+            self.closed.cancel();
+        }
+    }
 }
 
 impl Requests {
@@ -53,6 +84,11 @@ impl Requests {
     pub(super) fn open_terminal(&mut self, window_bytes: u32) -> Option<(u64, Arc<Screen>)> {
         let screen = Arc::new(Screen::new(window_bytes));
         Some((self.insert(Waiting::Terminal(screen.clone()))?, screen))
+    }
+
+    /// The same for another member.
+    pub(super) fn open_elsewhere(&mut self, forward: Forward) -> Option<u64> {
+        self.insert(Waiting::Elsewhere(forward))
     }
 
     fn insert(&mut self, waiting: Waiting) -> Option<u64> {
@@ -76,6 +112,19 @@ impl Requests {
     /// Hands an answer to whoever waits for it; nobody may.
     pub(super) fn take(&mut self, answer: ControlAnswer) -> Result<(), Broken> {
         let number = answer.request;
+        if let Some(Waiting::Elsewhere(forward)) = self.waiting.get(&number) {
+            return match answer.answer {
+                None | Some(Answer::Hello(_)) => Err(Broken::Answer),
+                Some(told) => {
+                    let last = matches!(told, Answer::Outcome(_));
+                    forward.tell(told);
+                    if last {
+                        self.waiting.remove(&number);
+                    }
+                    Ok(())
+                }
+            };
+        }
         match answer.answer {
             Some(Answer::Outcome(outcome)) => {
                 match self.waiting.remove(&number) {
@@ -83,7 +132,7 @@ impl Requests {
                     Some(Waiting::Outcome(sender)) => drop(sender.send(outcome)),
                     Some(Waiting::Log(pipe)) => pipe.end(outcome),
                     Some(Waiting::Terminal(screen)) => screen.end(outcome),
-                    None => {}
+                    Some(Waiting::Elsewhere(_)) | None => {}
                 }
                 Ok(())
             }
@@ -130,6 +179,7 @@ impl Requests {
                 Waiting::Outcome(_) => {}
                 Waiting::Log(pipe) => pipe.end(gone),
                 Waiting::Terminal(screen) => screen.end(gone),
+                Waiting::Elsewhere(forward) => forward.tell(Answer::Outcome(gone)),
             }
         }
     }

@@ -68,7 +68,7 @@ impl ControlService {
         let link = Arc::new(Link {
             generation: hello.generation,
             requests: Mutex::new(Requests::default()),
-            outbox: outbox.clone(),
+            outbox: super::Outbox::Agent(outbox.clone()),
             closed: CancellationToken::new(),
         });
         let before = lock(&self.control.links).insert(hello.agent_id.clone(), link.clone());
@@ -76,6 +76,7 @@ impl ControlService {
             before.closed.cancel();
         }
         tracing::info!(agent = hello.agent_id, "agent takes control requests");
+        self.control.tell_members(&hello, true);
         let ended = self.serve(&link, inbound).await;
         let mut links = lock(&self.control.links);
         if links
@@ -83,6 +84,7 @@ impl ControlService {
             .is_some_and(|current| Arc::ptr_eq(current, &link))
         {
             links.remove(&hello.agent_id);
+            self.control.tell_members(&hello, false);
         }
         drop(links);
         link.closed.cancel();

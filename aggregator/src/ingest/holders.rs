@@ -117,6 +117,15 @@ impl Drop for Hold {
 }
 
 impl Holder {
+    /// As members tell it each other.
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Anyone => String::new(),
+            Self::Token(digest) => format!("token {}", digest.hex()),
+            Self::Certificate(digest) => format!("certificate {digest}"),
+        }
+    }
+
     /// With what this request was let in by `Access::interceptor`.
     pub fn of_request<T>(request: &Request<T>) -> Self {
         match request.extensions().get::<Admitted>() {

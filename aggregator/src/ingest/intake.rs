@@ -5,6 +5,7 @@ use std::sync::Arc;
 use mesoscope_proto::v1::Change;
 use mesoscope_topology::{AgentKey, ChangeRefused};
 
+use super::hub::Hub;
 use crate::core::Core;
 use crate::metrics::Metrics;
 use crate::series::{Made, Recorder};
@@ -18,6 +19,8 @@ pub(super) struct Intake {
     pub(super) core: Arc<Core>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) series: Arc<Recorder>,
+    /// Who else is told.
+    pub(super) hub: Arc<Hub>,
 }
 
 /// What is told at once.
@@ -34,16 +37,29 @@ pub(super) struct Told {
 impl Intake {
     /// Takes it all in; fails when the topology has forgotten who tells it.
     pub(super) fn apply(&self, agent: AgentKey, told: Told) -> Result<(), ChangeRefused> {
+        self.take_in(agent, told, true)
+    }
+
+    /// The same for what another member relays, which has the series itself.
+    pub(super) fn apply_relayed(&self, agent: AgentKey, told: Told) -> Result<(), ChangeRefused> {
+        self.take_in(agent, told, false)
+    }
+
+    fn take_in(&self, agent: AgentKey, told: Told, recorded: bool) -> Result<(), ChangeRefused> {
         let Told {
             changes,
             begin,
             end,
             made,
         } = told;
+        let now_ms = self.core.now_ms();
+        self.core.feeds().told(agent, (begin, end), &changes, now_ms);
         if begin {
             self.core
                 .change(|topology, _, _| topology.begin_snapshot(agent));
-            self.series.begin_snapshot(agent, self.core.now_ms());
+            if recorded {
+                self.series.begin_snapshot(agent, self.core.now_ms());
+            }
         }
         let mut changes = changes.into_iter();
         loop {
@@ -57,7 +73,7 @@ impl Intake {
             let applied = self.core.change(|topology, now_ms, events| {
                 topology.touch(agent, now_ms);
                 for change in part {
-                    if topology.is_measured(agent, &change) {
+                    if recorded && topology.is_measured(agent, &change) {
                         told.extend(self.series.read(agent, &change));
                     }
                     match topology.apply(agent, change, now_ms, events) {
@@ -75,7 +91,7 @@ impl Intake {
             });
             self.series.take(agent, told, made, self.core.now_ms());
             if last || applied.is_err() {
-                if end && applied.is_ok() {
+                if recorded && end && applied.is_ok() {
                     self.series.end_snapshot(agent);
                 }
                 return applied;
@@ -88,7 +104,9 @@ impl Intake {
         self.core.change(|topology, now_ms, events| {
             topology.disconnect_agent(agent, now_ms, events);
         });
-        self.series.disconnect(agent, self.core.now_ms());
+        let now_ms = self.core.now_ms();
+        self.core.feeds().disconnected(agent, now_ms);
+        self.series.disconnect(agent, now_ms);
     }
 
     fn refused(&self, refused: ChangeRefused) {

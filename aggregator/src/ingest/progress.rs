@@ -127,6 +127,33 @@ impl Progress {
         }
     }
 
+    /// Another member relays the agent from `sequence_next` on. Gives whether it is to be asked for a
+    /// snapshot: what came before is not here, and none is on its way.
+    pub fn relayed(&mut self, generation: u64, sequence_next: u64, snapshot_follows: bool) -> bool {
+        let same = generation == self.generation && self.state == State::Complete;
+        if same && (snapshot_follows || sequence_next <= self.expected) {
+            return false;
+        }
+        *self = Self {
+            generation,
+            expected: 0,
+            state: State::Incomplete,
+        };
+        !snapshot_follows
+    }
+
+    /// The next sequence number.
+    #[must_use]
+    pub fn expected(&self) -> u64 {
+        self.expected
+    }
+
+    /// A snapshot was asked for, and has not begun.
+    #[must_use]
+    pub fn awaits_snapshot(&self) -> bool {
+        self.state == State::Incomplete
+    }
+
     /// What is held can't be trusted any more (the topology forgot the agent).
     pub fn forget(&mut self) {
         self.state = State::Incomplete;

@@ -3,17 +3,24 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use mesoscope_proto::v1::{AgentMessage, AggregatorMessage, Batch, Hello, Welcome};
+use mesoscope_proto::v1::relayed::Message as Relayed;
+use mesoscope_proto::v1::{
+    AgentMessage, AggregatorMessage, Batch, Hello, Redirect, RelayedBatch, RelayedEnd, Welcome,
+};
 use mesoscope_proto::v1::{agent_message, aggregator_message};
 use mesoscope_topology::{AgentKey, ChangeRefused};
+use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
+use super::elsewhere::{Elsewhere, announcement};
+use super::hub::Hub;
 use super::intake::{Intake, Told};
 use super::progress::{Progress, Verdict};
-use super::reporters::Reporter;
+use super::reporters::{Holder, Reporter};
 use crate::core::Core;
+use crate::members::Membership;
 use crate::metrics::Metrics;
 use crate::series::{Made, Recorder};
 use crate::store::Settings;
@@ -21,12 +28,15 @@ use crate::tier2::Setting;
 
 /// Messages waiting for an agent that does not read.
 const OUTBOX: usize = 16;
+/// A member that an agent could not reach is tried again after this.
+const UNREACHABLE_MS: u64 = 30_000;
 
 /// All agents that have or had a stream.
 #[derive(Debug)]
 pub struct Registry {
     pub(super) intake: Intake,
     settings: Arc<Settings>,
+    pub(super) members: Arc<Membership>,
     pub(super) slots: Mutex<HashMap<String, Arc<Mutex<Slot>>>>,
 }
 
@@ -36,16 +46,23 @@ pub(super) struct Slot {
     pub(super) stream: Option<Stream>,
     /// Who reports in its place, or did.
     pub(super) reporter: Option<Reporter>,
+    /// Where its stream is, if it is at another member.
+    pub(super) elsewhere: Option<Elsewhere>,
     /// Grows with each stream, so that a replaced one can't touch what follows.
-    streams: u64,
+    pub(super) streams: u64,
 }
 
 #[derive(Debug)]
 pub(super) struct Stream {
-    generation: u64,
+    pub(super) hello: Hello,
+    pub(super) holder: String,
     agent: AgentKey,
-    outbox: mpsc::Sender<AggregatorMessage>,
-    replaced: CancellationToken,
+    pub(super) outbox: mpsc::Sender<AggregatorMessage>,
+    pub(super) replaced: CancellationToken,
+    /// For another member; it has not begun.
+    pub(super) snapshot_asked: bool,
+    /// Up to when it counts that the agent could not reach a member, in Unix milliseconds.
+    unreachable_until_ms: u64,
 }
 
 /// An agent's stream, from its Hello to its end. Dropping it disconnects the agent.
@@ -79,7 +96,7 @@ pub(super) enum Taken {
 impl Slot {
     /// Nobody has told anything under this id.
     pub(super) fn is_fresh(&self) -> bool {
-        self.streams == 0 && self.reporter.is_none()
+        self.streams == 0 && self.reporter.is_none() && self.elsewhere.is_none()
     }
 }
 
@@ -101,21 +118,28 @@ impl Registry {
         metrics: Arc<Metrics>,
         settings: Arc<Settings>,
         series: Arc<Recorder>,
+        members: Arc<Membership>,
     ) -> Arc<Self> {
         let intake = Intake {
             core,
             metrics,
             series,
+            hub: Arc::new(Hub::default()),
         };
         Arc::new(Self {
             intake,
             settings,
+            members,
             slots: Mutex::default(),
         })
     }
 
     /// Begins a stream with its first message.
-    pub(super) fn open(&self, first: AgentMessage) -> Result<(Session, Welcome), Status> {
+    pub(super) fn open(
+        &self,
+        first: AgentMessage,
+        holder: &Holder,
+    ) -> Result<(Session, Welcome), Status> {
         let Some(agent_message::Message::Hello(hello)) = first.message else {
             return Err(Status::invalid_argument(
                 "the first message of a stream is Hello",
@@ -127,22 +151,40 @@ impl Registry {
         let slot = slots.entry(hello.agent_id.clone()).or_default().clone();
         let mut state = lock(&slot);
         if let Some(stream) = &state.stream {
-            if hello.generation < stream.generation {
+            if hello.generation < stream.hello.generation {
                 return Err(Status::already_exists(format!(
                     "agent {:?} is connected with a newer generation ({}); two agents may share an id: \
                      set --agent-id on one of them",
-                    hello.agent_id, stream.generation
+                    hello.agent_id, stream.hello.generation
                 )));
             }
             stream.replaced.cancel();
         }
-        let connected = self
-            .intake
-            .core
-            .change(|topology, now_ms, events| topology.connect_agent(&hello, now_ms, events));
+        let holder = holder.text();
+        let there = state.elsewhere.as_ref();
+        if there.is_some_and(|there| there.is_of_another(&holder)) {
+            return Err(Status::permission_denied(format!(
+                "the id {:?} belongs to an agent with another token or certificate: set --agent-id",
+                hello.agent_id
+            )));
+        }
+        if let Some(member) = there.and_then(|there| there.overtakes(&hello)) {
+            return Err(Status::already_exists(format!(
+                "agent {:?} has opened a later stream, to {member}; two agents may share an id: set \
+                 --agent-id on one of them",
+                hello.agent_id
+            )));
+        }
+        let connected = self.intake.core.change(|topology, now_ms, events| {
+            let agent = topology.connect_agent(&hello, now_ms, events)?;
+            topology.reports_to(agent, None);
+            self.intake.core.feeds().connected(agent, &hello, now_ms);
+            Ok(agent)
+        });
         let agent = match connected {
             Ok(agent) => agent,
             Err(refused) => {
+                let refused: mesoscope_topology::AgentRefused = refused;
                 if state.is_fresh() {
                     slots.remove(&hello.agent_id);
                 }
@@ -160,13 +202,19 @@ impl Registry {
         }
         // It knows its node better than any reporter.
         state.reporter = None;
+        state.elsewhere = None;
         state.streams += 1;
-        state.stream = Some(Stream {
-            generation: hello.generation,
+        let stream = Stream {
+            hello: hello.clone(),
+            holder,
             agent,
             outbox,
             replaced: replaced.clone(),
-        });
+            snapshot_asked: false,
+            unreachable_until_ms: now_ms.saturating_add(UNREACHABLE_MS),
+        };
+        self.intake.hub.tell(&announcement(&state, &stream));
+        state.stream = Some(stream);
         let session = Session {
             intake: self.intake.clone(),
             slot: slot.clone(),
@@ -178,6 +226,55 @@ impl Registry {
             replaced,
         };
         Ok((session, welcome))
+    }
+
+    /// The members, and what the agents here tell them.
+    #[must_use]
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.intake.hub
+    }
+
+    /// A connection to another member broke.
+    pub fn count_loss(&self) {
+        self.intake.metrics.members.losses.inc();
+    }
+
+    /// Who shares the agents.
+    #[must_use]
+    pub fn members(&self) -> &Arc<Membership> {
+        &self.members
+    }
+
+    /// Sends agents that others are to look after there, a few at a time.
+    pub fn send_away(&self, most: usize) {
+        let now_ms = self.intake.core.now_ms();
+        let slots: Vec<_> = lock(&self.slots).values().cloned().collect();
+        let mut sent = 0;
+        for slot in slots {
+            let mut state = lock(&slot);
+            let Some(stream) = &mut state.stream else {
+                continue;
+            };
+            if now_ms >= stream.unreachable_until_ms {
+                stream.hello.unreachable.clear();
+            }
+            let Some(owner) = self.members.other_owner(&stream.hello) else {
+                continue;
+            };
+            // Should it stay, it is not sent again for a while.
+            stream.hello.unreachable.push(owner.to_string());
+            stream.unreachable_until_ms = now_ms.saturating_add(UNREACHABLE_MS);
+            let url = owner.to_string();
+            let redirect = message(aggregator_message::Message::Redirect(Redirect { url }));
+            if stream.outbox.try_send(redirect).is_err() {
+                stream.replaced.cancel();
+            }
+            self.intake.metrics.members.redirects.inc();
+            sent += 1;
+            if sent == most {
+                return;
+            }
+        }
     }
 
     /// Whether an agent has a stream.
@@ -258,9 +355,18 @@ impl Session {
             .batch(batch.generation, batch.sequence, batch.snapshot)
         {
             Verdict::Apply { begin, end } => {
+                let hub = &self.intake.hub;
+                let relayed = hub.is_wanted().then(|| batch.encode_to_vec());
                 if let Err(refused) = self.apply(batch, begin, end) {
                     state.progress.forget();
                     return Err(Status::unavailable(format!("{refused}; connect again")));
+                }
+                if let Some(stream) = state.stream.as_mut().filter(|_| begin) {
+                    stream.snapshot_asked = false;
+                }
+                if let Some(batch) = relayed {
+                    let agent_id = self.agent_id.clone();
+                    hub.tell(&Relayed::Batch(RelayedBatch { agent_id, batch }));
                 }
                 Ok(Taken::Yes)
             }
@@ -323,6 +429,11 @@ impl Drop for Session {
         }
         if let Some(stream) = state.stream.take() {
             self.intake.disconnect(stream.agent);
+            self.intake.hub.tell(&Relayed::End(RelayedEnd {
+                agent_id: stream.hello.agent_id,
+                generation: stream.hello.generation,
+                connection: stream.hello.connection,
+            }));
         }
     }
 }

@@ -203,7 +203,9 @@ impl Registry {
                     ..hello.clone()
                 };
                 let connected = core.change(|topology, now_ms, events| {
-                    topology.connect_agent(&greeting, now_ms, events)
+                    let agent = topology.connect_agent(&greeting, now_ms, events)?;
+                    core.feeds().connected(agent, &greeting, now_ms);
+                    Ok(agent)
                 });
                 let agent = connected.map_err(|refused| match refused {
                     mesoscope_topology::AgentRefused::Full { .. } => {
@@ -242,11 +244,13 @@ mod tests {
             keep_ms: 3_600_000,
             bytes_max: 1 << 20,
         };
+        let core = Core::new(mesoscope_topology::Limits::default());
         Registry::new(
-            Core::new(mesoscope_topology::Limits::default()),
+            core.clone(),
             Arc::new(Metrics::new().expect("names are unique")),
             Arc::new(crate::store::open(None).expect("in memory").0),
             Arc::new(Recorder::new(series)),
+            crate::members::Membership::alone(core),
         )
     }
 

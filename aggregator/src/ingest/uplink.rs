@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use mesoscope_proto::v1::uplink_server::Uplink;
 use mesoscope_proto::v1::{
-    Ack, AgentMessage, AggregatorMessage, Resync, agent_message, aggregator_message,
+    Ack, AgentMessage, AggregatorMessage, Members, Redirect, Resync, agent_message,
+    aggregator_message,
 };
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -90,8 +91,14 @@ impl UplinkService {
                 .map_err(|_| Status::deadline_exceeded("no Hello within 10 s"))?
                 .map_err(|status| self.explain(status))?
                 .ok_or_else(|| Status::invalid_argument("the stream ended before Hello"))?;
+            if let Some(owner) = self.other_owner(&first) {
+                let url = owner.to_string();
+                self.metrics.members.redirects.inc();
+                let redirect = aggregator_message::Message::Redirect(Redirect { url });
+                return send(&outbound, redirect).await;
+            }
             let mut hold = self.hold(&first, &holder)?;
-            let (mut session, welcome) = self.registry.open(first)?;
+            let (mut session, welcome) = self.registry.open(first, &holder)?;
             if let Some(hold) = &mut hold {
                 hold.opened();
             }
@@ -122,6 +129,16 @@ impl UplinkService {
         }
     }
 
+    /// The member that is to look after an agent, when it is another one.
+    fn other_owner(&self, first: &AgentMessage) -> Option<Arc<str>> {
+        match &first.message {
+            Some(agent_message::Message::Hello(hello)) => {
+                self.registry.members().other_owner(hello)
+            }
+            _ => None,
+        }
+    }
+
     async fn serve(
         &self,
         session: &mut Session,
@@ -131,7 +148,17 @@ impl UplinkService {
         let mut acked = None;
         let mut ack_at = Instant::now();
         let mut ack_due = false;
+        let mut members = self.registry.members().follow();
+        let mut members_known = false;
         loop {
+            if !members_known {
+                members_known = true;
+                let urls = members.borrow_and_update().clone();
+                if !urls.is_empty() {
+                    let members = aggregator_message::Message::Members(Members { urls });
+                    send(outbound, members).await?;
+                }
+            }
             tokio::select! {
                 biased;
                 () = session.replaced.cancelled() => return Err(session.replaced_status()),
@@ -144,6 +171,7 @@ impl UplinkService {
                         send(outbound, aggregator_message::Message::Ack(Ack { sequence })).await?;
                     }
                 }
+                Ok(()) = members.changed() => members_known = false,
                 Some(told) = session.inbox.recv() => send_message(outbound, told).await?,
                 received = inbound.message() => {
                     let Some(received) = received.map_err(|status| self.explain(status))? else {

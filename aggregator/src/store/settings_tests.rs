@@ -74,7 +74,10 @@ fn agents_and_containers_are_bounded_and_less_is_always_taken() {
         heard_unix_ms: 0,
     };
     let full = |n: usize| (format!("full-{n}"), entry(many(n * 1_000)));
-    let settings = Settings::with(Arc::default(), (0..CONTAINERS_MAX / 1_000).map(full).collect());
+    let settings = Settings::with(
+        Arc::default(),
+        (0..CONTAINERS_MAX / 1_000).map(full).collect(),
+    );
     assert_eq!(settings.fill().1, CONTAINERS_MAX);
     let more = settings.change("one-more", 0, |_| Ok(on(&["x"])));
     assert!(matches!(more, Err(ChangeError::TooManyContainers)));

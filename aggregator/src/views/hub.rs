@@ -8,8 +8,10 @@ use mesoscope_proto::v1::{Incomplete, TopologyDiff};
 use mesoscope_topology::{Options, ViewKind};
 use tokio_util::sync::CancellationToken;
 
+use super::past::PastPlaces;
 use super::shared::{DIFF_PERIOD, SharedView};
 use super::subscription::Subscription;
+use crate::archive::Recalled;
 use crate::core::Core;
 use crate::metrics::Metrics;
 
@@ -42,6 +44,7 @@ pub struct Views {
     banner: Option<Incomplete>,
     drain: CancellationToken,
     shared: Mutex<HashMap<(ViewKind, Options), Arc<SharedView>>>,
+    past: PastPlaces,
 }
 
 impl Views {
@@ -59,7 +62,32 @@ impl Views {
             banner,
             drain,
             shared: Mutex::default(),
+            past: PastPlaces::default(),
         })
+    }
+
+    /// The whole view as it was.
+    pub async fn past(
+        self: &Arc<Self>,
+        kind: ViewKind,
+        options: Options,
+        moment: Arc<Recalled>,
+    ) -> TopologyDiff {
+        let views = self.clone();
+        off_thread(move || {
+            let key = (kind, options);
+            let live = views.all().get(&key).cloned();
+            let mut diff = views.past.view(key, &moment, live.as_deref());
+            diff.incomplete.extend(views.banner.clone());
+            diff
+        })
+        .await
+    }
+
+    /// Views whose nodes have places in the past.
+    #[must_use]
+    pub fn past_kept(&self) -> usize {
+        self.past.kept()
     }
 
     /// Follows a view: the whole of it first, then each difference.

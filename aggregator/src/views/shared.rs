@@ -98,7 +98,13 @@ pub(super) fn deflate(json: &str) -> Vec<u8> {
     encoder.finish().unwrap_or_default()
 }
 
-pub(super) fn to_json(diff: &TopologyDiff) -> String {
+/// A message of its own, compressed, behind its sequence number.
+pub fn deflated(diff: &TopologyDiff) -> Bytes {
+    numbered(diff.sequence, &deflate(&to_json(diff)))
+}
+
+/// A message as JSON.
+pub fn to_json(diff: &TopologyDiff) -> String {
     // Plain data: text keys, numbers, strings.
     serde_json::to_string(diff).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
 }
@@ -208,6 +214,11 @@ impl SharedView {
         picture
     }
 
+    /// Where its nodes are, for views of the past.
+    pub(super) fn layout(&self) -> Layout {
+        self.state().layout.clone()
+    }
+
     /// Whether somebody is subscribed.
     pub(super) fn is_watched(&self) -> bool {
         self.log.followers() > 0
@@ -261,7 +272,7 @@ impl State {
 }
 
 /// What a difference means to the layout, which passes over what it knows.
-fn layout_changes(diff: &TopologyDiff) -> Vec<Change<'_>> {
+pub(super) fn layout_changes(diff: &TopologyDiff) -> Vec<Change<'_>> {
     let gone = diff.edges_removed.iter();
     let mut changes: Vec<_> = gone.map(|id| Change::EdgeRemoved { id }).collect();
     let gone = diff.nodes_removed.iter();

@@ -19,6 +19,7 @@ use super::signature::sign;
 use super::watch::Watch;
 use crate::core::Core;
 use crate::events::{Batch, Filter, Kept, Subscription};
+use crate::members::Membership;
 use crate::outward::Answer;
 
 /// How often is looked at how the agents stand.
@@ -47,6 +48,7 @@ pub struct Patience {
 #[derive(Debug)]
 pub struct Webhooks {
     core: Arc<Core>,
+    members: Arc<Membership>,
     patience: Patience,
     lines: Vec<Arc<Line>>,
     actions: AtomicU64,
@@ -85,7 +87,12 @@ impl Line {
 impl Webhooks {
     /// Webhooks that are told of what happens in this topology.
     #[must_use]
-    pub fn new(hooks: Vec<Hook>, patience: Patience, core: Arc<Core>) -> Arc<Self> {
+    pub fn new(
+        hooks: Vec<Hook>,
+        patience: Patience,
+        core: Arc<Core>,
+        members: Arc<Membership>,
+    ) -> Arc<Self> {
         let lines = hooks.into_iter().map(|hook| {
             Arc::new(Line {
                 hook,
@@ -95,6 +102,7 @@ impl Webhooks {
         });
         Arc::new(Self {
             core,
+            members,
             patience,
             lines: lines.collect(),
             actions: AtomicU64::new(0),
@@ -148,6 +156,15 @@ impl Webhooks {
         }
     }
 
+    /// The same where each member sees it: the one that answers for the agent tells it.
+    fn tell_once(&self, notices: Vec<Notice>) {
+        let ours = |notice: &Notice| {
+            let agent = notice.agent.as_ref();
+            agent.is_none_or(|agent| self.members.answers_for(&agent.id))
+        };
+        self.tell(notices.into_iter().filter(ours));
+    }
+
     /// Runs until the drain. What then waits is not told.
     ///
     /// # Errors
@@ -194,7 +211,7 @@ impl Webhooks {
                 _ = period.tick() => self.look(&mut watch),
                 Some(batch) = next(&mut events, &self.core) => {
                     for kept in &batch.events {
-                        self.tell(heard(&mut watch, kept));
+                        self.tell_once(heard(&mut watch, kept));
                     }
                     if batch.missed > 0 {
                         tracing::warn!(missed = batch.missed, "webhooks look at all containers anew");
@@ -213,7 +230,7 @@ impl Webhooks {
         let standings = self.core.read().standings();
         let why = |agent_id: &str| self.missing(agent_id);
         let notices = watch.agents(&standings, why, self.core.now_ms());
-        self.tell(notices);
+        self.tell_once(notices);
     }
 
     /// What the map lacks of an agent, but for what its node can't do.
@@ -234,7 +251,7 @@ impl Webhooks {
         };
         if let (Some(containers), Some(hostname)) = (containers, hostname) {
             let now_ms = self.core.now_ms();
-            self.tell(watch.all_containers(agent_id, &hostname, &containers, now_ms));
+            self.tell_once(watch.all_containers(agent_id, &hostname, &containers, now_ms));
         }
     }
 

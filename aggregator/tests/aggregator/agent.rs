@@ -34,7 +34,7 @@ pub fn hello(agent_id: &str, generation: u64, sequence: u64) -> Hello {
         generation,
         sequence_first: sequence,
         sequence_next: sequence,
-        capabilities: Vec::new(),
+        ..Hello::default()
     }
 }
 

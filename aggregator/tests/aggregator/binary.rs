@@ -100,6 +100,10 @@ impl Aggregator {
         self.log.lock().expect("no panic").clone()
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// `kill -9`.
     pub fn kill(mut self) -> (u16, u16) {
         self.child.kill().expect("it runs");

@@ -84,7 +84,7 @@ impl Control {
         self.say(request, Said::Outcome(outcome)).await;
     }
 
-    async fn chunk(&self, request: u64, data: &[u8], bytes_left_out: u64) {
+    pub async fn chunk(&self, request: u64, data: &[u8], bytes_left_out: u64) {
         let data = data.to_vec();
         let chunk = LogChunk {
             data,

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `binary.rs` | starts and stops the binary, asks it by HTTP |
 //! | `agent.rs` | an agent and what it reports |
+//! | `roamer.rs` | an agent that goes from one aggregator to another |
 //! | `page.rs` | a WebSocket client that keeps the view as the page does |
 //! | the others | the tests |
 
@@ -24,14 +25,17 @@ mod hostile;
 mod ingest;
 mod labels;
 mod live;
+mod members;
 mod observe;
 mod oidc;
 mod openapi;
 mod page;
+mod past;
 mod plugins;
 mod remote_write;
 mod reports;
 mod rest;
+mod roamer;
 mod schema;
 mod search;
 mod series;

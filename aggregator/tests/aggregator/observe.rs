@@ -24,7 +24,7 @@ async fn a_view_is_watched_over_grpc() {
     let mut client = ObserveClient::new(agent::channel(&aggregator).await);
     let request = WatchTopologyRequest {
         view: "hosts".to_owned(),
-        options: None,
+        ..Default::default()
     };
     let mut stream = client
         .watch_topology(request)
@@ -70,7 +70,7 @@ async fn a_view_is_watched_over_grpc() {
     let request = |view: &str, id: &str| GetNodeRequest {
         view: view.to_owned(),
         id: id.to_owned(),
-        environment: false,
+        ..Default::default()
     };
     let node = client
         .get_node(request("hosts", "host;a"))

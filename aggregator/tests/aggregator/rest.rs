@@ -195,16 +195,23 @@ async fn views_are_counted_and_details_come_in_parts() {
     let size = |view: &str| {
         let views = overview["views"].as_array().expect("a list");
         let found = views.iter().find(|one| one["view"] == view);
-        found.expect("every view")["nodes"].as_u64().expect("a number")
+        found.expect("every view")["nodes"]
+            .as_u64()
+            .expect("a number")
     };
-    assert_eq!((size("hosts"), size("processes"), size("processes-by-name")), (1, 6, 2));
+    assert_eq!(
+        (size("hosts"), size("processes"), size("processes-by-name")),
+        (1, 6, 2)
+    );
     assert_eq!(overview["label_filters"][0]["label"], "team=shop");
 
     let path = "/api/topology/processes-by-name/program%3Bworker/children";
     let first = aggregator.json(&format!("{path}?limit=3")).await;
     assert_eq!(first["children"].as_array().expect("a list").len(), 3);
     let cursor = first["cursor"].as_str().expect("there is more");
-    let rest = aggregator.json(&format!("{path}?limit=3&cursor={cursor}")).await;
+    let rest = aggregator
+        .json(&format!("{path}?limit=3&cursor={cursor}"))
+        .await;
     assert_eq!(rest["children"].as_array().expect("a list").len(), 2);
     assert_eq!(rest["cursor"], serde_json::Value::Null);
     let id = "process%3Ba%3B100%3B1000000000";
@@ -216,10 +223,14 @@ async fn views_are_counted_and_details_come_in_parts() {
         let refused = aggregator.get(&format!("{path}{bad}")).await;
         assert_eq!(refused.status, 400, "{bad}");
     }
-    let none = aggregator.get("/api/topology/hosts/host%3Bx/children").await;
+    let none = aggregator
+        .get("/api/topology/hosts/host%3Bx/children")
+        .await;
     assert_eq!(none.status, 404);
 
-    let details = aggregator.json(&format!("/api/topology/processes/{id}")).await;
+    let details = aggregator
+        .json(&format!("/api/topology/processes/{id}"))
+        .await;
     assert_eq!(details["links"][0]["label"], "Grafana");
     assert_eq!(
         details["links"][0]["url"],
@@ -227,7 +238,9 @@ async fn views_are_counted_and_details_come_in_parts() {
     );
     let host = aggregator.json("/api/topology/hosts/host%3Ba").await;
     assert_eq!(host["links"], serde_json::json!([]), "it has no pid");
-    let none = aggregator.json("/api/topology?view=processes&namespace=shop").await;
+    let none = aggregator
+        .json("/api/topology?view=processes&namespace=shop")
+        .await;
     assert_eq!(none["nodes"], serde_json::json!([]));
 }
 
@@ -276,9 +289,21 @@ async fn the_whole_map_is_one_file() {
         let found = lines.iter().filter(|line| line[what]["view"] == view);
         found.map(|line| line[what]["id"].to_string()).collect()
     };
-    assert_eq!(lines.iter().filter(|line| line["agent"].is_object()).count(), 2);
-    assert_eq!((of("node", "hosts").len(), of("node", "processes").len()), (2, 2));
-    assert_eq!((of("edge", "hosts").len(), of("edge", "processes").len()), (1, 1));
+    assert_eq!(
+        lines
+            .iter()
+            .filter(|line| line["agent"].is_object())
+            .count(),
+        2
+    );
+    assert_eq!(
+        (of("node", "hosts").len(), of("node", "processes").len()),
+        (2, 2)
+    );
+    assert_eq!(
+        (of("edge", "hosts").len(), of("edge", "processes").len()),
+        (1, 1)
+    );
     assert_eq!(lines.last().expect("an end")["end"], true);
     assert!(!report.body.contains("environment"));
 }

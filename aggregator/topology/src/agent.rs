@@ -35,6 +35,8 @@ pub(crate) struct Agent {
     pub first_seen_ms: u64,
     pub last_seen_ms: u64,
     pub stale: bool,
+    /// The aggregator that it reports to, or did last; `None`: this one.
+    pub aggregator: Option<Arc<str>>,
     /// Named by Hello; replaced by those of the first status.
     pub capabilities: Vec<v1::Capability>,
     pub status: Option<v1::AgentStatus>,
@@ -73,6 +75,7 @@ impl Agent {
             first_seen_ms: now_ms,
             last_seen_ms: now_ms,
             stale: false,
+            aggregator: None,
             capabilities: Vec::new(),
             status: None,
             host: None,
@@ -197,6 +200,7 @@ impl Agent {
             complete: self.is_complete(),
             availability: self.availability(now_ms),
             settings: None,
+            aggregator: self.aggregator.as_deref().unwrap_or_default().to_owned(),
         }
     }
 }

@@ -3,10 +3,12 @@
 
 mod connection;
 mod container;
+mod figures;
 mod host;
 mod listener;
 mod process;
 
+pub use figures::Thing;
 pub(crate) use process::process_id;
 
 use mesoscope_proto::v1::{self, change};

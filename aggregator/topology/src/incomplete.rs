@@ -1,6 +1,10 @@
 //! What the map does not show, in sentences.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use mesoscope_proto::v1::{self, GapKind};
+use rustc_hash::FxHashMap;
 
 use crate::{Topology, agent::Agent};
 
@@ -13,9 +17,12 @@ impl Topology {
     pub fn incomplete(&self) -> Vec<v1::Incomplete> {
         let mut agents: Vec<_> = self.agents.values().collect();
         agents.sort_by(|a, b| a.id.cmp(&b.id));
-        let mut list = Vec::new();
+        let mut list = self.list_aggregators();
         for agent in agents {
-            self.list_agent(agent, &mut list);
+            // Its aggregator's line says it.
+            if self.went_with(agent).is_none() {
+                self.list_agent(agent, &mut list);
+            }
             list.truncate(ENTRIES_MAX);
         }
         let (count, last_ms) = self.undrawn;
@@ -37,6 +44,52 @@ impl Topology {
             });
         }
         list
+    }
+
+    /// The aggregator that is missing and that an agent without a stream reported to last.
+    fn went_with(&self, agent: &Agent) -> Option<&Arc<str>> {
+        let aggregator = agent.aggregator.as_ref().filter(|_| !agent.connected)?;
+        let mut missing = self.aggregators_missing.iter();
+        missing
+            .find(|(missing, _)| missing == aggregator)
+            .map(|(missing, _)| missing)
+    }
+
+    /// A line for each aggregator that is missing.
+    fn list_aggregators(&self) -> Vec<v1::Incomplete> {
+        let mut hosts: FxHashMap<&Arc<str>, BTreeSet<&str>> = FxHashMap::default();
+        for agent in self.agents.values() {
+            if let Some(aggregator) = self.went_with(agent) {
+                hosts.entry(aggregator).or_default().insert(&agent.hostname);
+            }
+        }
+        let missing = self.aggregators_missing.iter();
+        let line = |(aggregator, since_ms): &(Arc<str>, u64)| {
+            let since = clock(*since_ms);
+            let hosts = hosts.get(aggregator);
+            let message = match hosts {
+                Some(hosts) => format!(
+                    "The aggregator {aggregator} has been missing since {since}: what happens on {} is not shown until the agents there have found another one.",
+                    named(hosts)
+                ),
+                None => format!(
+                    "The aggregator {aggregator} has been missing since {since}: the agents known to report to it have found another one; one that reaches only it is not on this map."
+                ),
+            };
+            v1::Incomplete {
+                gap: Some(v1::Gap {
+                    kind: GapKind::Spool.into(),
+                    what: "all".into(),
+                    since_unix_ns: since_ms.saturating_mul(1_000_000),
+                    count: hosts.map_or(0, |hosts| u64::try_from(hosts.len()).unwrap_or(u64::MAX)),
+                    detail: "aggregator missing".into(),
+                    ..Default::default()
+                }),
+                message,
+                ..Default::default()
+            }
+        };
+        missing.map(line).collect()
     }
 
     fn list_agent(&self, agent: &Agent, list: &mut Vec<v1::Incomplete>) {
@@ -178,6 +231,17 @@ impl Topology {
             None => format!("cgroup {}", gap.cgroup_id),
         }
     }
+}
+
+/// The first few of them, and how many more.
+fn named(hosts: &BTreeSet<&str>) -> String {
+    const NAMED_MAX: usize = 5;
+    let first: Vec<_> = hosts.iter().take(NAMED_MAX).copied().collect();
+    let mut text = first.join(", ");
+    if let Some(more) = hosts.len().checked_sub(NAMED_MAX).filter(|more| *more > 0) {
+        text.push_str(&format!(" and {more} more"));
+    }
+    text
 }
 
 fn in_brackets(detail: &str) -> String {

@@ -77,6 +77,7 @@ mod symbols;
 mod topology;
 mod view;
 
+pub use apply::Thing;
 pub use details::Part;
 pub use error::{AgentRefused, ChangeRefused};
 pub use keys::AgentKey;

@@ -75,6 +75,8 @@ pub struct Topology {
     pub(crate) plugins: Plugins,
     /// What people gave.
     pub(crate) labels: Labels,
+    /// Aggregators that share the agents and are not there, and since when.
+    pub(crate) aggregators_missing: Vec<(Arc<str>, u64)>,
 }
 
 impl Topology {
@@ -116,18 +118,19 @@ impl Topology {
             undrawn: (0, 0),
             plugins: Plugins::default(),
             labels: Labels::default(),
+            aggregators_missing: Vec::new(),
         }
     }
 
-    /// Whether [`Self::apply`] and the others make events; off saves their cost while nobody
-    /// listens. On at first.
-    pub fn collect_events(&mut self, wanted: bool) {
     /// Services that operators name, the first that fits before the others. For connections that
     /// come from now on.
     pub fn name_services(&mut self, services: Vec<OwnService>) {
         self.own_services = services;
     }
 
+    /// Whether [`Self::apply`] and the others make events; off saves their cost while nobody
+    /// listens. On at first.
+    pub fn collect_events(&mut self, wanted: bool) {
         self.events_wanted = wanted;
     }
 
@@ -192,6 +195,24 @@ impl Topology {
         self.incomplete_revision += 1;
         self.touch_agent_nodes(agent);
         self.agent_event(agent, "disconnected", now_ms, events);
+    }
+
+    /// An agent reports to another aggregator, which relays it; `None`: to this one.
+    pub fn reports_to(&mut self, agent: AgentKey, aggregator: Option<&Arc<str>>) {
+        if let Some(entry) = self.agents.get_mut(agent)
+            && entry.aggregator.as_ref() != aggregator
+        {
+            entry.aggregator = aggregator.cloned();
+            self.incomplete_revision += 1;
+        }
+    }
+
+    /// Of the aggregators that share the agents, these are not there, each since a time.
+    pub fn miss_aggregators(&mut self, missing: Vec<(Arc<str>, u64)>) {
+        if self.aggregators_missing != missing {
+            self.aggregators_missing = missing;
+            self.incomplete_revision += 1;
+        }
     }
 
     /// The agent with this id.

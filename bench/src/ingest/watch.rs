@@ -43,6 +43,7 @@ impl View {
                 hosts,
                 ..ViewOptions::default()
             }),
+            at_unix_ms: 0,
         }
     }
 }

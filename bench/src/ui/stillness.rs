@@ -91,7 +91,7 @@ async fn places_at_rest(stack: &Stack) -> Result<Places> {
 async fn places(stack: &Stack) -> Result<Places> {
     let request = WatchTopologyRequest {
         view: "containers".to_owned(),
-        options: None,
+        ..Default::default()
     };
     let client = stack.observe().await?;
     let mut stream = client

@@ -110,8 +110,9 @@ impl Feed {
                 kernel_threads: Some(false),
                 hosts: hosts.to_vec(),
                 system: Some(true),
-                uncontained: None,
+                ..ViewOptions::default()
             }),
+            at_unix_ms: 0,
         };
         let task = tokio::spawn(async move {
             let mut live = match Live::begin(&server, request, quiet).await {

@@ -11,6 +11,7 @@ use crate::connect::{Client, Failure};
 use crate::events::gap_name;
 use crate::live::{Begin, Item, Live};
 use crate::output::Output;
+use crate::text::time;
 use state::State;
 
 pub use tables::size;
@@ -34,7 +35,9 @@ pub async fn run(server: &Server, options: &Topology, mut output: Output) -> Res
             hosts: options.host.clone(),
             system: options.system.then_some(true),
             uncontained: options.contained.then_some(false),
+            ..ViewOptions::default()
         }),
+        at_unix_ms: options.at.map_or(0, |at| at.unix_ms),
     };
     let mut live = Live::begin(server, request, false).await?;
     let mut state = State::default();
@@ -46,6 +49,10 @@ pub async fn run(server: &Server, options: &Topology, mut output: Output) -> Res
         if options.json {
             output.json(&json(&diff)?)?;
         } else if diff.reset {
+            if diff.past {
+                let at = time(diff.time_unix_ms.saturating_mul(1_000_000));
+                output.line(&format!("as it was at {at}\n"))?;
+            }
             state.apply(diff);
             tables::whole(&state, &mut output)?;
         } else {

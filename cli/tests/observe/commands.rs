@@ -148,6 +148,31 @@ async fn a_topology_is_two_tables_and_what_it_lacks() {
 }
 
 #[tokio::test]
+async fn a_topology_of_the_past_says_when_it_was() {
+    let (address, script) = serve(Script {
+        diffs: vec![TopologyDiff {
+            past: true,
+            time_unix_ms: 1_795_262_402_000,
+            ..view()
+        }],
+        ..Script::default()
+    })
+    .await;
+    let at = "2026-11-21T12:00:03Z";
+    let output = text(&run(address, &["topology", "--at", at]).await);
+    assert!(
+        output.starts_with("as it was at 2026-11-21T12:00:02"),
+        "{output}"
+    );
+    let asked = script.asked.lock().expect("not poisoned").join("\n");
+    assert!(asked.contains("at_unix_ms: 1795262403000"), "{asked}");
+    let nonsense = run(address, &["topology", "--at", "yesterday"]).await;
+    assert_eq!(nonsense.status.code(), Some(64));
+    let both = run(address, &["topology", "--at", "10m", "--watch"]).await;
+    assert_eq!(both.status.code(), Some(64));
+}
+
+#[tokio::test]
 async fn top_once_puts_the_busiest_first() {
     let (address, _script) = serve(Script {
         diffs: vec![view()],
