@@ -269,7 +269,9 @@ impl Recorder {
     pub(crate) fn lookup(&self) -> HashMap<String, AgentKey> {
         let state = self.lock();
         let agents = state.agents.iter();
-        agents.map(|(key, agent)| (agent.id.clone(), *key)).collect()
+        agents
+            .map(|(key, agent)| (agent.id.clone(), *key))
+            .collect()
     }
 
     /// The values that things of agents had at a moment, in the order of the metrics above.

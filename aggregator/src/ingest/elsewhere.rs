@@ -135,7 +135,7 @@ impl Registry {
         let connected = self.intake.core.change(|topology, now_ms, events| {
             let agent = topology.connect_agent(&hello, now_ms, events)?;
             topology.reports_to(agent, Some(&from.member));
-                self.intake.core.feeds().connected(agent, &hello, now_ms);
+            self.intake.core.feeds().connected(agent, &hello, now_ms);
             Ok(agent)
         });
         let agent = match connected {

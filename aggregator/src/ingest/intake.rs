@@ -53,7 +53,9 @@ impl Intake {
             made,
         } = told;
         let now_ms = self.core.now_ms();
-        self.core.feeds().told(agent, (begin, end), &changes, now_ms);
+        self.core
+            .feeds()
+            .told(agent, (begin, end), &changes, now_ms);
         if begin {
             self.core
                 .change(|topology, _, _| topology.begin_snapshot(agent));

@@ -90,9 +90,9 @@ impl Topology {
         };
         Self {
             names: Names::new(limits.names),
+            own_services: Vec::new(),
             limits,
             agents: SlotMap::with_key(),
-            own_services: Vec::new(),
             agent_ids: FxHashMap::default(),
             processes: SlotMap::with_key(),
             containers: SlotMap::with_key(),
