@@ -23,7 +23,7 @@ pub(super) const DIFF_PERIOD: Duration = Duration::from_millis(100);
 /// what a page can take.
 const FIGURES_MAX: usize = 500;
 /// Nodes and edges of a picture that are made while the topology is held.
-const PART: usize = 1_000;
+const PART: usize = 2_000;
 
 /// A view with its options, and everyone who looks at it.
 #[derive(Debug)]

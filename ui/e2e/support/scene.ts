@@ -245,6 +245,10 @@ export function whole(view: View, nodes?: TopologyNode[]): TopologyDiff {
     incomplete: [],
     incomplete_changed: true,
     nodes_hidden: 0,
+    node_figures: [],
+    edge_figures: [],
+    places: [],
+    figures_period_ms: 0,
   };
 }
 
