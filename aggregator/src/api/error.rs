@@ -57,7 +57,7 @@ impl ApiError {
     }
 
     /// The same for gRPC: what was wrong, and what to do.
-    pub(super) fn status(&self) -> tonic::Status {
+    pub(super) fn grpc(&self) -> tonic::Status {
         let code = match self.status {
             StatusCode::BAD_REQUEST => Code::InvalidArgument,
             StatusCode::NOT_FOUND => Code::NotFound,

@@ -63,7 +63,7 @@ impl Observe for ObserveService {
         let options = Options::new(kind, &asked);
         if request.at_unix_ms != 0 {
             let view = self.api.view(Some(request.at_unix_ms), kind, options).await;
-            let view = view.map_err(|error| error.status())?;
+            let view = view.map_err(|error| error.grpc())?;
             return Ok(Response::new(Box::pin(futures::stream::iter([Ok(view)]))));
         }
         let subscription = self.api.views.subscribe(kind, options, "grpc").await;
@@ -128,7 +128,7 @@ impl Observe for ObserveService {
             at_ms => {
                 let id = request.id.clone();
                 let node = self.api.node_at(at_ms, kind, id, request.environment);
-                node.await.map_err(|error| error.status())?
+                node.await.map_err(|error| error.grpc())?
             }
         };
         node.map(Response::new).ok_or_else(|| {
@@ -141,7 +141,7 @@ impl Observe for ObserveService {
         request: Request<SearchRequest>,
     ) -> Result<Response<SearchResponse>, Status> {
         let found = search::over_grpc(self.api.clone(), request.into_inner()).await;
-        found.map(Response::new).map_err(|error| error.status())
+        found.map(Response::new).map_err(|error| error.grpc())
     }
 
     async fn query_series(
@@ -149,7 +149,7 @@ impl Observe for ObserveService {
         request: Request<QuerySeriesRequest>,
     ) -> Result<Response<QuerySeriesResponse>, Status> {
         let series = series::over_grpc(&self.api, request.into_inner()).await;
-        series.map(Response::new).map_err(|error| error.status())
+        series.map(Response::new).map_err(|error| error.grpc())
     }
 }
 

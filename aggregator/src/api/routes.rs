@@ -6,8 +6,8 @@ use utoipa_axum::routes;
 
 use super::{
     Api, audit, bulk, control, debug, exec, figures, files, filters, graph, labels, metrics, oidc,
-    openapi, overview, past, plugins, reports, rest, search, series, session, terminal, tier2, tokens,
-    websocket,
+    openapi, overview, past, plugins, reports, rest, search, series, session, terminal, tier2,
+    tokens, websocket,
 };
 
 /// For who is let in.

@@ -88,7 +88,10 @@ fn place(layout: &mut Layout, view: &mut TopologyDiff) {
     let gone = |known: &HashSet<&str>, id: &Arc<str>| (!known.contains(&**id)).then(|| id.clone());
     let nodes_gone: Vec<_> = layout.nodes().filter_map(|id| gone(&nodes, id)).collect();
     let edges_gone: Vec<_> = layout.edges().filter_map(|id| gone(&edges, id)).collect();
-    let mut changes: Vec<_> = edges_gone.iter().map(|id| Change::EdgeRemoved { id }).collect();
+    let mut changes: Vec<_> = edges_gone
+        .iter()
+        .map(|id| Change::EdgeRemoved { id })
+        .collect();
     changes.extend(nodes_gone.iter().map(|id| Change::NodeRemoved { id }));
     changes.extend(layout_changes(view));
     layout.update(&changes);

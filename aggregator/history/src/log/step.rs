@@ -81,7 +81,8 @@ impl Step {
     }
 }
 
-/// What a change tells the history; `None` for figures and what leaves no trace on the map.
+/// What a change tells the history; `None` for figures, for what plugins say (both are of the moment),
+/// and for what leaves no trace on the map.
 pub(super) fn op_of(change: v1::Change) -> Option<Op> {
     Some(match change.change? {
         change::Change::Process(told) => Op::Process(told),
@@ -95,7 +96,8 @@ pub(super) fn op_of(change: v1::Change) -> Option<Op> {
         change::Change::AgentStatus(told) => Op::Status(told),
         change::Change::HostMetrics(_)
         | change::Change::ProcessMetrics(_)
-        | change::Change::CgroupEvent(_) => return None,
+        | change::Change::CgroupEvent(_)
+        | change::Change::PluginFacts(_) => return None,
     })
 }
 
