@@ -271,9 +271,9 @@ async fn what_is_no_file_is_never_opened_and_the_kernels_switches_stay_as_they_a
     }
     for path in [
         "/proc/kmsg",
-        "/proc/kcore",
+        "/proc/meminfo",
         "/proc/1/environ",
-        "/sys/kernel/mm/ksm/run",
+        "/sys/kernel/uevent_seqnum",
     ] {
         let read = read(&files, path).await.expect_err("a switch");
         // Some are covered by a device.

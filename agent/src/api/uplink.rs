@@ -111,7 +111,7 @@ pub async fn run(
     let mut last_error = String::new();
     let mut last_told: Option<Instant> = None;
     loop {
-        let url = route.next();
+        let url = route.dial();
         let ended = match dial.endpoint(&url, route.has_others()) {
             Ok(endpoint) => {
                 let stream = Uplink {

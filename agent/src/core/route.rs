@@ -44,7 +44,7 @@ impl Route {
     }
 
     /// The one to dial now: where the agent was sent, else the one whose failure is the longest ago.
-    pub fn next(&mut self) -> String {
+    pub fn dial(&mut self) -> String {
         let next = self.redirect.take().unwrap_or_else(|| {
             let known = self.known();
             // Of several that never failed the first one: min_by_key keeps the order.
@@ -157,17 +157,17 @@ mod tests {
         let now = Instant::now();
         let at = |seconds| now + Duration::from_secs(seconds);
         let mut route = route(&["a", "b"]);
-        assert_eq!(route.next(), "a");
+        assert_eq!(route.dial(), "a");
         route.welcomed();
         route.learned(&["a".into(), "b".into(), "c".into()]);
         assert!(route.has_others());
         assert!(!route.failed(at(1)));
-        assert_eq!(route.next(), "b");
+        assert_eq!(route.dial(), "b");
         assert_eq!(route.unreachable(at(1)), ["a"]);
         assert!(!route.failed(at(2)));
-        assert_eq!(route.next(), "c");
+        assert_eq!(route.dial(), "c");
         assert!(route.failed(at(3)), "all have failed");
-        assert_eq!(route.next(), "a", "its failure is the longest ago");
+        assert_eq!(route.dial(), "a", "its failure is the longest ago");
         assert_eq!(route.unreachable(at(3)), ["b", "c"]);
         assert!(route.unreachable(at(60)).is_empty());
     }
@@ -176,16 +176,16 @@ mod tests {
     fn it_goes_where_it_is_sent_but_not_for_ever() {
         let now = Instant::now();
         let mut route = route(&["a"]);
-        route.next();
+        route.dial();
         route.redirected("b");
-        assert_eq!(route.next(), "b");
+        assert_eq!(route.dial(), "b");
         route.failed(now);
-        assert_eq!(route.next(), "a", "it can't be had");
+        assert_eq!(route.dial(), "a", "it can't be had");
         assert_eq!(route.unreachable(now), ["b"]);
         for _ in 0..REDIRECTS_MAX {
             assert!(route.moves());
             route.redirected("a");
-            route.next();
+            route.dial();
         }
         assert!(!route.moves());
         route.welcomed();
@@ -196,7 +196,7 @@ mod tests {
     fn with_one_alone_it_is_that_one_every_time() {
         let mut route = route(&["a"]);
         for _ in 0..3 {
-            assert_eq!(route.next(), "a");
+            assert_eq!(route.dial(), "a");
             assert!(!route.has_others());
             assert!(route.failed(Instant::now()));
         }
@@ -212,7 +212,7 @@ mod tests {
             let start = Instant::now();
             let mut route = route(&["a", "b"]);
             for (second, (what, text)) in (0_u64..).zip(&told) {
-                route.next();
+                route.dial();
                 match what {
                     0 => route.redirected(text),
                     1 => route.learned(&[text.clone(), "a".into()]),
@@ -223,7 +223,7 @@ mod tests {
             }
             let mut left: Vec<_> = route.known().map(str::to_owned).collect();
             for second in 100..=100 + left.len() as u64 {
-                let next = route.next();
+                let next = route.dial();
                 left.retain(|address| *address != next);
                 route.failed(start + Duration::from_secs(second));
             }

@@ -44,10 +44,11 @@ pub(super) fn view(pairs: &[(String, String)]) -> Result<(ViewKind, Options), Ap
     Ok((kind, options(kind, &asked)?))
 }
 
+/// The parameters of a query string, in their order.
+pub(super) type Pairs = Vec<(String, String)>;
+
 /// Takes the moment that is asked for out of a query string; `None` is now.
-pub(super) fn moment(
-    mut pairs: Vec<(String, String)>,
-) -> Result<(Option<u64>, Vec<(String, String)>), ApiError> {
+pub(super) fn moment(mut pairs: Pairs) -> Result<(Option<u64>, Pairs), ApiError> {
     let mut at_ms = None;
     let mut refused = None;
     pairs.retain(|(key, value)| {

@@ -280,7 +280,7 @@ impl Provider {
             .map_err(|error| match error {
                 // The texts of the others may repeat what was answered.
                 RequestTokenError::ServerResponse(said) => {
-                    ProviderError::Refused(short(&said.error().to_string()))
+                    ProviderError::Refused(short(said.error().as_ref()))
                 }
                 RequestTokenError::Request(error) => ProviderError::Unreachable(error.to_string()),
                 RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {

@@ -15,14 +15,14 @@ use hyper::{Request, Response, header};
 use mesoscope_proto::v1::{FileEntry, FileKind, FileListing};
 use serde_json::Value;
 use tar::{EntryType, Header};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::Slot;
 use super::bounds::{DOWNLOAD_BYTES_MAX, NAMES_MAX, PATIENCE, PIECES_MAX, TARGET_BYTES_MAX};
 use super::kind::{target, text};
 use super::live::{special, too_large};
 use super::path::base_name;
-use super::stream::{FileSink, FileStream, Piece, PieceReader, PieceWriter, on_a_thread};
+use super::stream::{FileSink, FileStream, Piece, PieceReader, PieceWriter, on_a_thread, spawn};
 use crate::control::ControlError;
 use crate::docker::raw::{self, Connection};
 
@@ -138,14 +138,14 @@ impl Archive {
             FileKind::File => {
                 let (feeder, pieces) = mpsc::channel(PIECES_MAX);
                 let feeding = feed(packed.body, packed.connection, feeder);
-                tokio::task::spawn_blocking(move || {
+                spawn(move || {
                     let sender = Arc::new(sender);
                     if let Err(error) = unpack(pieces, bytes, sender.clone()) {
                         let _ = sender.blocking_send(Err(error));
                     }
                     feeding.abort();
                     drop(slot);
-                });
+                })?;
             }
             _ => return Err(special(&path)),
         }
@@ -192,10 +192,12 @@ impl Archive {
             .body(StreamBody::new(packing(head, bytes, size_bytes, tail)))
             .map_err(|error| ControlError::Failed(error.to_string()))?;
         let archive = self.clone();
-        let done = tokio::spawn(async move {
+        let (told, done) = oneshot::channel();
+        tokio::spawn(async move {
             let of = |status, said: &str| explain(&archive.id, &path, status, said);
             let put = raw::ask_for(&archive.engine.socket, request, UPLOAD_PATIENCE, of);
-            put.await.map(|_| ())
+            // Nobody may wait for it any more.
+            let _ = told.send(put.await.map(|_| ()));
         });
         Ok(FileSink::new(sender, done))
     }

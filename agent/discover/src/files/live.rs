@@ -21,7 +21,7 @@ use super::Slot;
 use super::bounds::{DOWNLOAD_BYTES_MAX, NAMES_MAX, PIECES_MAX};
 use super::kind::{entry, is_of_the_kernel, kind, target, text};
 use super::path::base_name;
-use super::stream::{FileSink, FileStream, PieceWriter, on_a_thread};
+use super::stream::{FileSink, FileStream, PieceWriter, on_a_thread, spawn};
 use super::walk;
 use crate::control::ControlError;
 
@@ -139,7 +139,7 @@ impl LiveRoot {
             return Err(too_large(bytes));
         }
         let name = found.name.clone();
-        tokio::task::spawn_blocking(move || {
+        spawn(move || {
             let sender = Arc::new(sender);
             let mut writer = PieceWriter::new(sender.clone());
             let done = if folder {
@@ -160,7 +160,7 @@ impl LiveRoot {
                 let _ = sender.blocking_send(Err(error));
             }
             drop(slot);
-        });
+        })?;
         Ok((found, stream))
     }
 
@@ -192,11 +192,11 @@ impl LiveRoot {
         let begun = on_a_thread((), move || Writing::begin(&root, &folder, name, replace));
         let writing = begun.await?;
         let (sender, bytes) = mpsc::channel(PIECES_MAX);
-        let done = tokio::task::spawn_blocking(move || {
+        let done = spawn(move || {
             let done = writing.run(bytes, size_bytes);
             drop(slot);
             done
-        });
+        })?;
         Ok(FileSink::new(sender, done))
     }
 

@@ -5,12 +5,14 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use hyper::body::Bytes;
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::bounds::{PATIENCE, PIECE_BYTES, PIECES_MAX};
 use crate::control::ControlError;
+
+/// Folders are walked without recursion.
+const STACK_BYTES: usize = 512 << 10;
 
 pub(super) type Piece = Result<Bytes, ControlError>;
 
@@ -37,13 +39,13 @@ impl FileStream {
 #[derive(Debug)]
 pub struct FileSink {
     sender: mpsc::Sender<Bytes>,
-    done: JoinHandle<Result<(), ControlError>>,
+    done: oneshot::Receiver<Result<(), ControlError>>,
 }
 
 impl FileSink {
     pub(super) fn new(
         sender: mpsc::Sender<Bytes>,
-        done: JoinHandle<Result<(), ControlError>>,
+        done: oneshot::Receiver<Result<(), ControlError>>,
     ) -> Self {
         Self { sender, done }
     }
@@ -63,8 +65,7 @@ impl FileSink {
     pub async fn finish(self) -> Result<(), ControlError> {
         drop(self.sender);
         let done = timeout(PATIENCE * 3, self.done).await;
-        done.map_err(|_| late())?
-            .map_err(|panicked| ControlError::Failed(panicked.to_string()))?
+        done.map_err(|_| late())?.map_err(|_| broken())?
     }
 }
 
@@ -74,19 +75,40 @@ fn late() -> ControlError {
     )
 }
 
-/// Work that waits for a disk, on a thread of its own, which holds what is `held` however long it
-/// takes.
+fn broken() -> ControlError {
+    ControlError::Failed("the agent's work on a file broke off; its log may say more".to_owned())
+}
+
+/// Work that waits for a disk or a slow reader, on a thread of its own: the runtime's few threads for
+/// such work are for what is short.
+pub(super) fn spawn<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<oneshot::Receiver<T>, ControlError> {
+    let (sender, done) = oneshot::channel();
+    let thread = std::thread::Builder::new()
+        .name("files".to_owned())
+        .stack_size(STACK_BYTES)
+        .spawn(move || {
+            // Nobody may wait for it any more.
+            let _ = sender.send(work());
+        });
+    thread.map_err(|error| ControlError::Unavailable(format!("a thread for files: {error}")))?;
+    Ok(done)
+}
+
+/// The same, waited for as long as a disk may take; what is `held` is held until it is done, however
+/// long that takes.
 pub(super) async fn on_a_thread<T: Send + 'static>(
     held: impl Send + 'static,
     work: impl FnOnce() -> Result<T, ControlError> + Send + 'static,
 ) -> Result<T, ControlError> {
-    let working = tokio::task::spawn_blocking(move || {
+    let working = spawn(move || {
         let done = work();
         drop(held);
         done
-    });
+    })?;
     let done = timeout(PATIENCE, working).await.map_err(|_| late())?;
-    done.map_err(|panicked| ControlError::Failed(panicked.to_string()))?
+    done.map_err(|_| broken())?
 }
 
 /// The writing end of a [`FileStream`], for a thread. What is written comes out in pieces.
