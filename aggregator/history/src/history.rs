@@ -153,7 +153,7 @@ impl History {
         });
         let logs = &self.logs;
         self.left_out.retain(|id, left_out| {
-            let came_back_ms = logs.get(id).map(|log| log.from_ms().0);
+            let came_back_ms = logs.get(id).map(|log| log.begins_ms().0);
             let over_ms = came_back_ms.or(left_out.gone_ms);
             over_ms.is_none_or(|over_ms| over_ms.saturating_add(keep_ms) > now_ms)
         });
@@ -165,11 +165,11 @@ impl History {
     fn make_room(&mut self, now_ms: u64) {
         while self.bytes > self.limits.bytes_max {
             let oldest = self.logs.iter_mut().filter(|(_, log)| log.segments() > 1);
-            let oldest = oldest.min_by_key(|(_, log)| log.from_ms().0);
+            let oldest = oldest.min_by_key(|(_, log)| log.begins_ms().0);
             if let Some((_, log)) = oldest {
                 let before = log.bytes();
                 log.drop_oldest();
-                self.cut_ms = self.cut_ms.max(log.from_ms().0);
+                self.cut_ms = self.cut_ms.max(log.begins_ms().0);
                 self.bytes = self.bytes + log.bytes() - before;
                 continue;
             }
@@ -233,7 +233,10 @@ impl History {
             return Err(OutOfReach::TooOld { from_ms });
         }
         let tail_ms = at_ms.saturating_sub(TAIL_MS);
-        let logs = self.logs.iter().filter(|(_, log)| log.from_ms().0 <= at_ms);
+        let logs = self
+            .logs
+            .iter()
+            .filter(|(_, log)| log.begins_ms().0 <= at_ms);
         let mut agents: Vec<_> = logs
             .map(|(id, log)| PastAgent {
                 id: id.clone(),
@@ -244,7 +247,11 @@ impl History {
         let mut left_out: Vec<_> = self
             .left_out
             .iter()
-            .filter(|(id, _)| self.logs.get(*id).is_none_or(|log| log.from_ms().0 > at_ms))
+            .filter(|(id, _)| {
+                self.logs
+                    .get(*id)
+                    .is_none_or(|log| log.begins_ms().0 > at_ms)
+            })
             .map(|(id, left_out)| (id.clone(), left_out.hello.hostname.clone()))
             .collect();
         left_out.sort_unstable();

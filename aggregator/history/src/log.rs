@@ -296,7 +296,7 @@ impl Log {
     }
 
     /// When its oldest segment begins, and whether there was nothing before it.
-    pub(crate) fn from_ms(&self) -> (u64, bool) {
+    pub(crate) fn begins_ms(&self) -> (u64, bool) {
         let first = self.segments.front().expect("there is always one");
         (first.from_ms, self.whole)
     }

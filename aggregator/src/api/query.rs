@@ -5,6 +5,9 @@ use mesoscope_topology::{Options, ViewKind};
 
 use super::error::ApiError;
 
+/// A query string.
+type Pairs = Vec<(String, String)>;
+
 /// Hosts, namespaces, networks or labels in one request.
 pub(super) const NAMES_MAX: usize = 64;
 /// Entries in one answer of a list.
@@ -45,9 +48,7 @@ pub(super) fn view(pairs: &[(String, String)]) -> Result<(ViewKind, Options), Ap
 }
 
 /// Takes the moment that is asked for out of a query string; `None` is now.
-pub(super) fn moment(
-    mut pairs: Vec<(String, String)>,
-) -> Result<(Option<u64>, Vec<(String, String)>), ApiError> {
+pub(super) fn moment(mut pairs: Pairs) -> Result<(Option<u64>, Pairs), ApiError> {
     let mut at_ms = None;
     let mut refused = None;
     pairs.retain(|(key, value)| {
