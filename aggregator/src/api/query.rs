@@ -5,6 +5,9 @@ use mesoscope_topology::{Options, ViewKind};
 
 use super::error::ApiError;
 
+/// A query string.
+type Pairs = Vec<(String, String)>;
+
 /// Hosts, namespaces, networks or labels in one request.
 pub(super) const NAMES_MAX: usize = 64;
 /// Entries in one answer of a list.
