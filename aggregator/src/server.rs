@@ -1,5 +1,7 @@
 //! Binds both ports, spawns what runs, and drains it.
 
+mod duties;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,19 +22,21 @@ use tonic::codec::CompressionEncoding;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server as GrpcServer;
 
+use duties::{Cleaner, clean, expire_reporters, run_core, sweep_archive, sweep_series};
+
 use crate::api::{self, Api, ObserveService, SignIn};
 use crate::archive::Archive;
 use crate::config::{Config, Security};
 use crate::control::{self, Control, ControlService};
 use crate::core::Core;
-use crate::ingest::{MESSAGE_BYTES_MAX, REPORT_WITHIN, Registry, UplinkService};
+use crate::ingest::{MESSAGE_BYTES_MAX, Registry, UplinkService};
 use crate::labels::Labels;
 use crate::members::{self, Membership, PeersService, Sharing};
 use crate::metrics::Metrics;
 use crate::remote_write::{RemoteWrite, Wanted};
 use crate::series::Recorder;
 use crate::sign_in;
-use crate::store::{self, Filters, Presence, Settings};
+use crate::store::{self, Filters, Settings};
 use crate::views::Views;
 use crate::webhooks::{Hook, Webhooks};
 
@@ -48,8 +52,6 @@ const OBSERVE_BYTES_MAX: usize = 64 << 10;
 const AUDIT_READERS_MAX: usize = 2;
 /// Certificates and tokens are read again so often.
 const RELOAD_PERIOD: Duration = Duration::from_secs(10);
-/// Reporters that went silent are looked for so often.
-const REPORTERS_PERIOD: Duration = Duration::from_secs(5);
 /// How long connections may take to end once the drain has begun.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
 /// A peer that does not answer a ping for so long is gone.
@@ -319,106 +321,6 @@ fn follow_files(security: &Security, drain: &CancellationToken) {
     for tokens in security.tokens.iter().chain(peers) {
         tokens.watch(RELOAD_PERIOD, drain.clone());
     }
-}
-
-async fn run_core(core: Arc<Core>, drain: CancellationToken) -> anyhow::Result<()> {
-    core.run(drain).await;
-    Ok(())
-}
-
-async fn expire_reporters(registry: Arc<Registry>, drain: CancellationToken) -> anyhow::Result<()> {
-    while drain
-        .run_until_cancelled(tokio::time::sleep(REPORTERS_PERIOD))
-        .await
-        .is_some()
-    {
-        let registry = registry.clone();
-        tokio::task::spawn_blocking(move || registry.expire_reporters(REPORT_WITHIN)).await?;
-    }
-    Ok(())
-}
-
-/// Lets time pass in the history.
-async fn sweep_archive(archive: Arc<Archive>, drain: CancellationToken) -> anyhow::Result<()> {
-    let period = Duration::from_millis(mesoscope_history::RESOLUTION_MS);
-    while drain
-        .run_until_cancelled(tokio::time::sleep(period))
-        .await
-        .is_some()
-    {
-        let archive = archive.clone();
-        tokio::task::spawn_blocking(move || archive.sweep()).await?;
-    }
-    Ok(())
-}
-
-/// Lets time pass in the series.
-async fn sweep_series(
-    series: Arc<Recorder>,
-    core: Arc<Core>,
-    drain: CancellationToken,
-) -> anyhow::Result<()> {
-    let period = Duration::from_millis(mesoscope_series::COARSE_STEP_MS);
-    while drain
-        .run_until_cancelled(tokio::time::sleep(period))
-        .await
-        .is_some()
-    {
-        let (series, core) = (series.clone(), core.clone());
-        tokio::task::spawn_blocking(move || {
-            let now_ms = core.now_ms();
-            series.sweep(now_ms, |key, id| core.read().find_agent(id) == Some(key));
-        })
-        .await?;
-    }
-    Ok(())
-}
-
-/// Takes away what nobody needs any more.
-#[derive(Debug, Clone)]
-struct Cleaner {
-    core: Arc<Core>,
-    registry: Arc<Registry>,
-    settings: Arc<Settings>,
-    audit: Arc<Audit>,
-    metrics: Arc<Metrics>,
-    missing_ms_max: u64,
-}
-
-impl Cleaner {
-    /// Blocks for the disk.
-    fn clean(&self) {
-        self.registry.clean();
-        if let Err(error) = self.audit.clean() {
-            tracing::warn!(%error, "the audit keeps more than it should");
-        }
-        let presence = |agent_id: &str| {
-            if !self.registry.is_connected(agent_id) {
-                return Presence::Away;
-            }
-            match self.core.read().containers_reported(agent_id) {
-                Some(ids) => Presence::With(ids.iter().map(ToString::to_string).collect()),
-                None => Presence::Connected,
-            }
-        };
-        let now_ms = self.core.now_ms();
-        if let Err(error) = self.settings.clean(now_ms, self.missing_ms_max, presence) {
-            self.metrics.settings.write_errors.inc();
-            tracing::warn!(%error, "settings of what is gone stay for now");
-        }
-    }
-}
-
-async fn clean(cleaner: Cleaner, period: Duration, drain: CancellationToken) -> anyhow::Result<()> {
-    while drain
-        .run_until_cancelled(tokio::time::sleep(period))
-        .await
-        .is_some()
-    {
-        let cleaner = cleaner.clone();
-        tokio::task::spawn_blocking(move || cleaner.clean()).await?;
-    }
-    Ok(())
 }
 
 async fn serve_http(http: Listener, api: Api, drain: CancellationToken) -> anyhow::Result<()> {

@@ -5,7 +5,7 @@ use mesoscope_topology::{Options, ViewKind};
 
 use super::error::ApiError;
 
-/// A query string.
+/// The parameters of a query string, in their order.
 type Pairs = Vec<(String, String)>;
 
 /// Hosts, namespaces, networks or labels in one request.
@@ -46,9 +46,6 @@ pub(super) fn view(pairs: &[(String, String)]) -> Result<(ViewKind, Options), Ap
     let kind = kind.unwrap_or(ViewKind::Processes);
     Ok((kind, options(kind, &asked)?))
 }
-
-/// The parameters of a query string, in their order.
-pub(super) type Pairs = Vec<(String, String)>;
 
 /// Takes the moment that is asked for out of a query string; `None` is now.
 pub(super) fn moment(mut pairs: Pairs) -> Result<(Option<u64>, Pairs), ApiError> {
