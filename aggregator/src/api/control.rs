@@ -441,7 +441,7 @@ mod tests {
         );
         let whole = asked(&[("tail", "all"), ("timestamps", "true")]).expect("valid");
         assert_eq!((whole.tail, whole.timestamps), (None, true));
-        let live = asked(&[("follow", "1"), ("tail", "0"), ("since", "10m")]).expect("valid");
+        let live = asked(&[("follow", "true"), ("tail", "0"), ("since", "10m")]).expect("valid");
         assert_eq!(
             (live.follow, live.tail, live.since_unix_s),
             (true, Some(0), 999_400)
@@ -457,6 +457,7 @@ mod tests {
     fn what_is_not_understood_is_refused() {
         for bad in [
             ("follow", "yes"),
+            ("follow", "1"),
             ("tail", "-1"),
             ("tail", "99999999999"),
             ("since", "yesterday"),
