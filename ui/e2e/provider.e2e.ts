@@ -1,5 +1,5 @@
 // Signing in by a real OpenID Connect provider, in a real browser: cookies, redirects and the page's
-// own policy have to fit together. MESOSCOPE_AGGREGATOR is the binary.
+// own policy have to fit together. The programs lie in the folder MESOSCOPE_BIN.
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { createInterface } from 'node:readline';
 import { chromium, type Browser, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
-const binary = process.env.MESOSCOPE_AGGREGATOR ?? resolve('../target/release/mesoscope-aggregator');
+const binary = join(process.env.MESOSCOPE_BIN ?? resolve('../target/release'), 'mesoscope-aggregator');
 const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const screenshot = process.env.MESOSCOPE_SCREENSHOT?.replace(/\.png$/, '-sign-in.png');
 const SECRET = 'what the client and the provider know';
