@@ -31,6 +31,7 @@ mod oidc;
 mod openapi;
 mod page;
 mod past;
+mod peers;
 mod plugins;
 mod remote_write;
 mod reports;

@@ -31,7 +31,7 @@ struct Told {
     figures: u64,
     figures_ms: u64,
     /// Its figures have changed and are told later.
-    waits: bool,
+    waits: Option<u64>,
 }
 
 impl Told {
@@ -41,7 +41,7 @@ impl Told {
             hash,
             figures,
             figures_ms: now_ms,
-            waits: false,
+            waits: None,
         }
     }
 }

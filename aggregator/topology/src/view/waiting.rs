@@ -13,13 +13,14 @@ impl Waiting {
         self.0.push(Reverse((due_ms, item)));
     }
 
-    /// The one that has been due longest, if any is.
-    pub(super) fn due(&mut self, now_ms: u64) -> Option<Item> {
+    /// The one that has been due longest, if any is, and since when. It may have been told otherwise
+    /// since it was put.
+    pub(super) fn due(&mut self, now_ms: u64) -> Option<(u64, Item)> {
         let Reverse((due_ms, _)) = self.0.peek()?;
         if *due_ms > now_ms {
             return None;
         }
-        self.0.pop().map(|Reverse((_, item))| item)
+        self.0.pop().map(|Reverse(due)| due)
     }
 
     pub(super) fn len(&self) -> usize {

@@ -17,9 +17,15 @@ impl PlainView {
     /// Tells the figures that are due, and lets others wait.
     pub(super) fn follow_figures(&mut self, topology: &Topology, draft: &mut Draft) {
         while draft.figures_left > 0
-            && let Some(item) = self.waiting.due(draft.now_ms)
+            && let Some((due_ms, item)) = self.waiting.due(draft.now_ms)
         {
-            self.tell_figures(topology, item, true, draft);
+            // One that was told whole meanwhile waits anew, if at all.
+            if self
+                .told(item)
+                .is_some_and(|told| told.waits == Some(due_ms))
+            {
+                self.tell_figures(topology, item, true, draft);
+            }
         }
         let graph = topology.graph(self.kind);
         match graph.figures.read(self.figures_cursor) {
@@ -51,15 +57,16 @@ impl PlainView {
         let Some(told) = self.told(item) else {
             return;
         };
-        if told.waits {
+        if told.waits.is_some() {
             return;
         }
         let due_ms = pace.due_ms(item, told.figures_ms, draft.now_ms);
         if due_ms <= draft.now_ms && draft.figures_left > 0 {
             self.tell_figures(topology, item, false, draft);
         } else {
-            told.waits = true;
-            self.waiting.put(due_ms.max(draft.now_ms), item);
+            let due_ms = due_ms.max(draft.now_ms);
+            told.waits = Some(due_ms);
+            self.waiting.put(due_ms, item);
         }
     }
 
@@ -69,8 +76,8 @@ impl PlainView {
         let Some(told) = self.told(item) else {
             return;
         };
-        if waited && !std::mem::take(&mut told.waits) {
-            return;
+        if waited {
+            told.waits = None;
         }
         let least = if waited || self.again {
             Least::Figures
@@ -108,7 +115,7 @@ impl PlainView {
             return;
         }
         (told.hash, told.figures, told.figures_ms) = (hash, figures, draft.now_ms);
-        told.waits = false;
+        told.waits = None;
         draft.figures_left = draft.figures_left.saturating_sub(1);
         if whole || !self.pace.parts {
             draft.nodes.push(message);
@@ -133,7 +140,7 @@ impl PlainView {
             return;
         }
         (told.hash, told.figures, told.figures_ms) = (hash, figures, draft.now_ms);
-        told.waits = false;
+        told.waits = None;
         draft.figures_left = draft.figures_left.saturating_sub(1);
         if whole || !self.pace.parts {
             draft.edges.push(message);
