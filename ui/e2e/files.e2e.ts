@@ -23,7 +23,9 @@ let problems: string[];
 let containers: Container[];
 let drawer: Locator;
 
-const row = (name: string) => page.getByTestId('table').getByRole('row').filter({ hasText: name });
+// Of the container itself: an address that it has taken over may be called by its name too.
+const row = (name: string) =>
+  page.getByTestId('table').getByRole('row').filter({ has: page.getByRole('checkbox', { name: `Mark ${name}`, exact: true }) });
 const files = () => drawer.getByRole('table');
 
 describe.runIf(hasDocker())('files', () => {
